@@ -1,0 +1,40 @@
+//! `Routing`: what a provider provides. Traefik calls it the dynamic configuration.
+
+pub mod http;
+pub mod tcp;
+pub mod tls;
+pub mod udp;
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+use crate::tree::Tree;
+
+/// A whole routing configuration, by protocol. Names are unqualified as long as one provider holds it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Routing {
+    /// HTTP routers, services, middlewares and transports.
+    pub http: http::Http,
+    /// TCP routers, services, middlewares and transports.
+    pub tcp: tcp::Tcp,
+    /// UDP routers and services.
+    pub udp: udp::Udp,
+    /// Certificates, TLS options and stores.
+    pub tls: tls::Tls,
+}
+
+impl Routing {
+    /// Types a tree object by object. An object that does not fit becomes an error [`Problem`] about it and is left
+    /// out, except an HTTP or TCP router whose `rule` can be read: that one stays, with the fields that could be read,
+    /// so that it keeps its place in the order; the problem marks it broken.
+    pub fn from_tree(tree: &Tree) -> (Self, Vec<Problem>) {
+        let _ = tree;
+        todo!()
+    }
+
+    /// Whether nothing is configured.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,1 @@
+//! Rule to rule text; `parse(print(rule)) == rule`.
