@@ -1,1 +1,50 @@
-//! x
+//! The middlewares of Portcullis.
+//!
+//! A middleware is one file: its settings (whose documentation is the user manual), its code and its
+//! tests; and one line in the table below. What the user writes is a [`Settings`]; it compiles into
+//! [`chain::Step`]s of two shapes: a [`chain::Filter`] looks at or edits heads and never waits, a
+//! [`chain::Wrap`] holds the rest of the chain in its hand. Nothing else in the tree names a middleware.
+
+pub mod build;
+pub mod chain;
+pub mod exchange;
+pub mod message;
+#[cfg(test)]
+mod testing;
+
+pub use build::{Build, Defect, Kind, Settings, Side};
+pub use chain::{Chain, Filter, Flow, Later, Next, Service, Step, Wrap};
+pub use exchange::Exchange;
+pub use message::{Body, Connection, Fault, Request, Response};
+
+/// Declares the modules of all middlewares and collects them into [`KINDS`].
+macro_rules! middlewares {
+    ($($module:ident::$settings:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Every middleware that Portcullis serves, in alphabetical order.
+        pub static KINDS: &[Kind] = &[$(Kind::of::<$module::$settings>()),*];
+    };
+}
+
+middlewares! {}
+
+/// Kinds that Traefik has and this release does not serve; a router that uses one answers 404.
+pub const NOT_SERVED: &[&str] = &[
+    "buffering",
+    "circuitBreaker",
+    "compress",
+    "contentType",
+    "digestAuth",
+    "encodedCharacters",
+    "errors",
+    "forwardAuth",
+    "grpcWeb",
+    "passTLSClientCert",
+    "plugin",
+];
+
+/// The kind whose name equals `name` in any case.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(name))
+}

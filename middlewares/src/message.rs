@@ -1,0 +1,13 @@
+//! Requests and responses as they travel through a chain.
+
+mod body;
+mod connection;
+mod fault;
+mod request;
+mod response;
+
+pub use body::{Body, BodyError};
+pub use connection::{Connection, Tls};
+pub use fault::{Fault, Sent};
+pub use request::{BadPath, Request, Target};
+pub use response::Response;

@@ -1,0 +1,59 @@
+//! `Response`: a response as a chain sees it.
+
+use http::header::{CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::{Body, Fault};
+
+/// A response as a chain sees it.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+    /// Set when the gateway made the response because something failed.
+    pub fault: Option<Fault>,
+}
+
+impl Response {
+    /// A response with a body and no headers.
+    pub fn new(status: StatusCode, body: impl Into<Body>) -> Self {
+        Self { status, headers: HeaderMap::new(), body: body.into(), fault: None }
+    }
+
+    /// The bare form: the status text as body, no content type, no final newline. Traefik: oxy and the proxy
+    /// answer like this.
+    pub fn bare(status: StatusCode) -> Self {
+        Self::new(status, status.canonical_reason().unwrap_or_default())
+    }
+
+    /// A text answer as Go's `http.Error` makes it: `text` gets a final newline, plain text, no sniffing.
+    pub fn text(status: StatusCode, text: &str) -> Self {
+        let mut response = Self::new(status, format!("{text}\n"));
+        response
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    /// The answer where no router matches.
+    pub fn not_found() -> Self {
+        Self::text(StatusCode::NOT_FOUND, "404 page not found")
+    }
+
+    /// The same response with a header set.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The same response marked as made because of `fault`.
+    pub fn because(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+}
