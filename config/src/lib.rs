@@ -5,6 +5,7 @@
 //! socket, starts a task or knows HTTP.
 
 pub mod name;
+pub mod pattern;
 pub mod problem;
 pub mod routing;
 pub mod rule;

@@ -112,6 +112,16 @@ impl Serialize for Secret {
     }
 }
 
+/// An IPv4-mapped IPv6 range is one of IPv4, since addresses are unfolded before they are compared.
+fn canonical(range: ipnet::IpNet) -> ipnet::IpNet {
+    match (range.addr().to_canonical(), range.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(length)) if range.addr().is_ipv6() => {
+            ipnet::IpNet::new(address, length).unwrap_or(range)
+        }
+        _ => range,
+    }
+}
+
 /// A set of addresses from single addresses and CIDR ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpRanges(Vec<ipnet::IpNet>);
@@ -124,9 +134,9 @@ impl IpRanges {
             let entry = entry.trim();
             let range =
                 entry.parse::<ipnet::IpNet>().or_else(|_| entry.parse::<IpAddr>().map(Into::into));
-            ranges.push(range.map_err(|_| {
+            ranges.push(canonical(range.map_err(|_| {
                 format!("`{entry}` is neither an address nor a range such as 10.0.0.0/8")
-            })?);
+            })?));
         }
         Ok(Self(ranges))
     }
