@@ -1,0 +1,93 @@
+"""Running one group: two gateways side by side, the same back ends, case after case."""
+
+import json
+
+from .backend import Farm, tls_context
+from .compare import Differences, shape
+from .drive import drive
+from .gateway import Gateway
+from .groups import merge
+
+SIDES = {"traefik": "127.0.0.101", "portcullis": "127.0.0.102"}
+PLAIN = ("s1", "s2", "s3", "s4")
+
+
+class Result:
+    """What came of one case."""
+
+    def __init__(self, name, complaints, listed, observations):
+        self.name = name
+        self.complaints = complaints
+        self.listed = listed
+        self.observations = observations
+
+
+class Session:
+    """One group with its back ends and its two gateways."""
+
+    def __init__(self, group, binaries, ports, certificates, folder):
+        self.group = group
+        self.binaries = binaries
+        self.certificates = certificates
+        self.folder = folder / group.name
+        self.ports = ports
+        self.farm = Farm()
+        self.gateways = {}
+
+    def open(self, feature_off):
+        """Start back ends and both gateways; the feature is off for Portcullis only."""
+        self.open_backends()
+        words = {**self.farm.backends, "certs": str(self.certificates.folder), "files": str(self.folder)}
+        services = {name: {"loadBalancer": {"servers": [{"url": f"http://<{name}>"}]}} for name in PLAIN}
+        names = {"web", "websecure", "ready", *self.group.install.get("entryPoints", {})}
+        points = {name: self.ports.take(SIDES["portcullis"]) for name in sorted(names)}
+        self.entry_points = points
+        self.group.entry = "web"
+        for side, ip in SIDES.items():
+            install, routing = self.group.configuration(feature_off and side == "portcullis")
+            routing = merge({"http": {"services": services}}, routing)
+            gateway = Gateway(side, self.binaries[side], ip, self.folder / side)
+            self.gateways[side] = gateway
+            port_words = {f"port-{name}": str(port) for name, port in points.items()}
+            gateway.launch(install, routing, words | port_words, points)
+        for gateway in self.gateways.values():
+            gateway.wait_ready(points["ready"])
+
+    def open_backends(self):
+        settings = self.group.backends
+        for name in PLAIN:
+            self.farm.open(name, self.ports.take())
+        for name in ("t1", "t2"):
+            if self.group.uses(name):
+                authority = self.certificates.authority()
+                self.farm.open(name, self.ports.take(), tls_context(self.certificates.chain("backend"), authority))
+        if self.group.uses("blackhole"):
+            self.farm.open_black_hole("blackhole", self.ports.take())
+        self.farm.backends["dead"] = f"127.0.0.1:{self.ports.take()}"
+        self.farm.health = {name: options["health"] for name, options in settings.items() if "health" in options}
+
+    def run(self, differences):
+        """Drive every case through both sides."""
+        return [self.run_case(case, differences) for case in self.group.cases]
+
+    def run_case(self, case, differences):
+        name = f"{self.group.name}/{case['name']}"
+        observations = {}
+        for side, gateway in self.gateways.items():
+            observed = drive(case, self.group, gateway, self.farm, self.entry_points, self.certificates)
+            observations[side] = shape(observed, case, self.farm)
+        tidy = json.loads(json.dumps(observations).replace(SIDES["traefik"], "<ip>").replace(SIDES["portcullis"], "<ip>"))
+        complaints = differences.judge(name, tidy["traefik"], tidy["portcullis"])
+        return Result(name, complaints, name in differences.by_case, tidy)
+
+    def close(self):
+        for gateway in self.gateways.values():
+            gateway.stop()
+        self.farm.close()
+
+
+def nothing_listed():
+    """A list of differences without any entry."""
+    empty = Differences.__new__(Differences)
+    empty.by_case = {}
+    return empty
