@@ -1,1 +1,17 @@
-//! x
+//! Portcullis: a function from configuration to a snapshot, and a loop that serves requests through the newest
+//! snapshot.
+//!
+//! ```text
+//! providers ──whole configurations──▶ merge ─▶ compile ─▶ Snapshot (immutable) ─▶ Live
+//!                                                  │                                │ load, once a request
+//!                                                  ▼                                ▼
+//!                                       Report: problems per object     worker 0 … n-1, one per core:
+//!                                                                       accept → TLS → serve → route → chain → service → server
+//! ```
+//!
+//! Layers, from the ground: `net` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
+//! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
+
+pub mod net;
+pub mod tls;
+pub mod upstream;

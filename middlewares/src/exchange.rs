@@ -35,6 +35,8 @@ pub struct Facts {
     pub origin_duration: Option<Duration>,
     /// Why the gateway answered itself.
     pub fault: Option<Fault>,
+    /// What exactly failed, for the log.
+    pub cause: Option<Box<str>>,
 }
 
 impl Exchange {

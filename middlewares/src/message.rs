@@ -10,4 +10,4 @@ pub use body::{Body, BodyError};
 pub use connection::{Connection, Tls};
 pub use fault::{Fault, Sent};
 pub use request::{BadPath, Request, Target};
-pub use response::Response;
+pub use response::{Copied, Response};

@@ -1,12 +1,15 @@
 //! `Response`: a response as a chain sees it.
 
+use std::fmt;
+
 use http::header::{CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Body, Fault};
+use crate::chain::Later;
 
 /// A response as a chain sees it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
@@ -16,12 +19,23 @@ pub struct Response {
     pub body: Body,
     /// Set when the gateway made the response because something failed.
     pub fault: Option<Fault>,
+    /// Set on 101: joins the client's and the server's byte streams once the response is written.
+    pub tunnel: Option<Later<'static, Copied>>,
+}
+
+/// Bytes that went through a tunnel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// To the server.
+    pub from_client: u64,
+    /// To the client.
+    pub from_server: u64,
 }
 
 impl Response {
     /// A response with a body and no headers.
     pub fn new(status: StatusCode, body: impl Into<Body>) -> Self {
-        Self { status, headers: HeaderMap::new(), body: body.into(), fault: None }
+        Self { status, body: body.into(), ..Self::default() }
     }
 
     /// The bare form: the status text as body, no content type, no final newline. Traefik: oxy and the proxy
@@ -55,5 +69,16 @@ impl Response {
     pub fn because(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,5 @@
+//! The ground: tasks, slots per worker, the live snapshot, sockets.
+
+pub mod live;
+pub mod per_worker;
+pub mod task;

@@ -1,0 +1,43 @@
+//! Tasks and the worker they run on. `worker` makes the runtimes; everything below asks here.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::sync::OnceLock;
+
+use tokio::task::JoinHandle;
+
+thread_local! {
+    static SLOT: Cell<usize> = const { Cell::new(0) };
+}
+
+static WORKERS: OnceLock<usize> = OnceLock::new();
+
+/// Fixes the number of workers for the life of the process; the first call wins.
+pub fn set_workers(count: usize) {
+    let _ = WORKERS.set(count.max(1));
+}
+
+/// The number of workers; 1 where nobody set it (tests).
+pub fn workers() -> usize {
+    *WORKERS.get_or_init(|| 1)
+}
+
+/// Marks this thread as worker `index` (from 0).
+pub fn enter_worker(index: usize) {
+    SLOT.set(index + 1);
+}
+
+/// The slot of this thread in a [`super::per_worker::PerWorker`]: 0 for control threads, then the workers.
+pub fn slot() -> usize {
+    SLOT.get()
+}
+
+/// Runs `future` on the runtime of this thread.
+#[allow(clippy::disallowed_methods, reason = "the one place that knows the runtimes")]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(future)
+}

@@ -1,0 +1,3 @@
+//! TLS: certificates, options, handshakes.
+
+pub mod client;

@@ -1,0 +1,150 @@
+//! Dialling: name to addresses to a connected, and for `https` encrypted, byte stream.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::endpoint::{Endpoint, Scheme};
+pub use crate::tls::client::Offer;
+use crate::tls::client::{self, Alpn, TlsStream};
+
+/// A connected byte stream to a server.
+#[derive(Debug)]
+pub enum Stream {
+    /// In the clear.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Why a server could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The limit passed.
+    #[error("connection to {0} timed out; does the service listen there?")]
+    Timeout(String),
+    /// The name has no address, or no address took the connection.
+    #[error("connection to {0} failed: {1}")]
+    Connect(String, #[source] io::Error),
+    /// The TLS handshake failed.
+    #[error("tls handshake with {0} failed: {1}")]
+    Tls(String, #[source] io::Error),
+}
+
+/// Connects to `endpoint`; all its addresses are tried in turn within the dial timeout.
+pub async fn dial(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), DialError> {
+    let attempt = connect(endpoint, offer);
+    match endpoint.transport.dial_timeout {
+        None => attempt.await,
+        Some(limit) => tokio::time::timeout(limit, attempt)
+            .await
+            .unwrap_or_else(|_| Err(DialError::Timeout(endpoint.authority().to_owned()))),
+    }
+}
+
+async fn connect(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), DialError> {
+    let place = || endpoint.authority().to_owned();
+    let tcp = connect_tcp(endpoint).await.map_err(|error| DialError::Connect(place(), error))?;
+    if endpoint.scheme != Scheme::Https {
+        return Ok((Stream::Plain(tcp), Alpn::Http1));
+    }
+    let tls = &endpoint.transport.tls;
+    let connected =
+        tokio::time::timeout(TLS_LIMIT, client::connect(tcp, tls, endpoint.host(), offer))
+            .await
+            .map_err(|_| DialError::Timeout(place()))?;
+    let (stream, alpn) = connected.map_err(|error| DialError::Tls(place(), error))?;
+    Ok((Stream::Tls(Box::new(stream)), alpn))
+}
+
+/// Traefik: the TLS handshake with a server is limited to 10 s.
+const TLS_LIMIT: Duration = Duration::from_secs(10);
+
+/// Pause before the next address is tried beside one that does not answer (RFC 8305 section 5).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+async fn connect_tcp(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let addresses = endpoint.name().addresses().await?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let count = addresses.len();
+    for (index, address) in addresses.iter().enumerate() {
+        let attempt = TcpStream::connect((*address, endpoint.port()));
+        let connected = if index + 1 == count {
+            attempt.await
+        } else {
+            let slow = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+            tokio::time::timeout(NEXT_ADDRESS * 4, attempt).await.unwrap_or_else(|_| Err(slow()))
+        };
+        match connected {
+            Ok(stream) => {
+                // Small writes such as chunked ends must not wait for acknowledgements.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
