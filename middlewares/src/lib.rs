@@ -9,6 +9,7 @@ pub mod build;
 pub mod chain;
 pub mod exchange;
 pub mod message;
+pub mod path;
 #[cfg(test)]
 mod testing;
 

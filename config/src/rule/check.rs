@@ -66,7 +66,7 @@ pub(super) fn check(definition: &Definition, arguments: &[String]) -> Result<(),
         };
         return Err(format!("{name} takes {wanted}, found {}", arguments.len()));
     }
-    if arguments.first().is_none_or(String::is_empty) {
+    if arguments.iter().any(String::is_empty) {
         return Err(format!("{name} with an empty argument"));
     }
     // A lone key of Header or Query is a name and never a pattern.
