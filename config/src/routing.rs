@@ -5,6 +5,8 @@ pub mod tcp;
 pub mod tls;
 pub mod udp;
 
+mod typing;
+
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
@@ -28,9 +30,10 @@ impl Routing {
     /// Types a tree object by object. An object that does not fit becomes an error [`Problem`] about it and is left
     /// out, except an HTTP or TCP router whose `rule` can be read: that one stays, with the fields that could be read,
     /// so that it keeps its place in the order; the problem marks it broken.
+    ///
+    /// Each field that does not fit is a problem of its own. `models`, which only Traefik itself writes, is ignored.
     pub fn from_tree(tree: &Tree) -> (Self, Vec<Problem>) {
-        let _ = tree;
-        todo!()
+        typing::routing(tree)
     }
 
     /// Whether nothing is configured.

@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod flat;
 pub mod text;
+mod verbatim;
 
 use indexmap::IndexMap;
 

@@ -1,69 +1,15 @@
 //! Values with a unit or a secret: durations, files or their content, secrets, address ranges.
 
+mod duration;
+
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::{IpNet, Ipv4Net};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-/// A span of time as Traefik writes it: Go text (`1h2m3.5s`, `100ms`) or whole seconds. May be negative.
-///
-/// Serialises as Go prints it (`1m0s`). Counted in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Duration(pub i64);
-
-impl Duration {
-    /// From whole seconds.
-    pub const fn seconds(seconds: i64) -> Self {
-        Self(seconds * 1_000_000_000)
-    }
-
-    /// From milliseconds.
-    pub const fn milliseconds(milliseconds: i64) -> Self {
-        Self(milliseconds * 1_000_000)
-    }
-
-    /// The positive span; `None` for zero and negative ones, which mean "none" nearly everywhere.
-    pub fn positive(self) -> Option<std::time::Duration> {
-        (self.0 > 0).then(|| std::time::Duration::from_nanos(self.0.unsigned_abs()))
-    }
-
-    /// Parses Go text or whole seconds.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let _ = text;
-        todo!()
-    }
-}
-
-impl fmt::Display for Duration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = f;
-        todo!()
-    }
-}
-
-impl Serialize for Duration {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Duration {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["string", "integer"] })
-    }
-}
+pub use self::duration::Duration;
 
 /// The path of a file or, where no such file exists, the content itself (PEM text).
 #[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
@@ -112,19 +58,9 @@ impl Serialize for Secret {
     }
 }
 
-/// An IPv4-mapped IPv6 range is one of IPv4, since addresses are unfolded before they are compared.
-fn canonical(range: ipnet::IpNet) -> ipnet::IpNet {
-    match (range.addr().to_canonical(), range.prefix_len().checked_sub(96)) {
-        (address @ IpAddr::V4(_), Some(length)) if range.addr().is_ipv6() => {
-            ipnet::IpNet::new(address, length).unwrap_or(range)
-        }
-        _ => range,
-    }
-}
-
 /// A set of addresses from single addresses and CIDR ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IpRanges(Vec<ipnet::IpNet>);
+pub struct IpRanges(Vec<IpNet>);
 
 impl IpRanges {
     /// Parses addresses (`10.0.0.1`, `::1`) and ranges (`10.0.0.0/8`); the message names the bad entry.
@@ -132,11 +68,10 @@ impl IpRanges {
         let mut ranges = Vec::new();
         for entry in entries {
             let entry = entry.trim();
-            let range =
-                entry.parse::<ipnet::IpNet>().or_else(|_| entry.parse::<IpAddr>().map(Into::into));
-            ranges.push(canonical(range.map_err(|_| {
+            let range = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(Into::into));
+            ranges.push(range.map(canonical).map_err(|_| {
                 format!("`{entry}` is neither an address nor a range such as 10.0.0.0/8")
-            })?));
+            })?);
         }
         Ok(Self(ranges))
     }
@@ -150,5 +85,75 @@ impl IpRanges {
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A range of IPv4-mapped addresses as the IPv4 range that it stands for.
+fn canonical(range: IpNet) -> IpNet {
+    let IpNet::V6(six) = range else { return range };
+    let four = six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(96));
+    four.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(range, IpNet::V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_addresses_of_both_families() {
+        let ranges = IpRanges::parse(["10.0.0.0/8", " 192.168.1.7 ", "2001:db8::/32"]).unwrap();
+        for inside in ["10.1.2.3", "192.168.1.7", "2001:db8::1"] {
+            assert!(ranges.contains(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["11.0.0.1", "192.168.1.8", "2001:db9::1"] {
+            assert!(!ranges.contains(outside.parse().unwrap()), "{outside}");
+        }
+        assert!(!ranges.is_empty());
+        assert!(IpRanges::parse([]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn mapped_addresses_count_as_ipv4() {
+        let ranges = IpRanges::parse(["10.0.0.0/8"]).unwrap();
+        assert!(ranges.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!ranges.contains("::ffff:11.1.2.3".parse().unwrap()));
+        let mapped = IpRanges::parse(["::ffff:10.0.0.0/104", "::ffff:192.168.1.7"]).unwrap();
+        assert!(mapped.contains("10.1.2.3".parse().unwrap()));
+        assert!(mapped.contains("::ffff:192.168.1.7".parse().unwrap()));
+        assert!(!mapped.contains("11.1.2.3".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_range_counts_whatever_its_host_bits() {
+        let ranges = IpRanges::parse(["10.1.2.3/8"]).unwrap();
+        assert!(ranges.contains("10.200.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_bad_range_is_named() {
+        let message = IpRanges::parse(["10.0.0.0/8", "localhost"]).unwrap_err();
+        assert_eq!(message, "`localhost` is neither an address nor a range such as 10.0.0.0/8");
+        assert!(IpRanges::parse(["10.0.0.0/33"]).is_err());
+    }
+
+    #[test]
+    fn secrets_and_content_are_never_shown() {
+        let secret = Secret("hunter2".to_owned());
+        assert_eq!(format!("{secret:?}"), "REDACTED");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"REDACTED\"");
+        assert_eq!(format!("{:?}", Secret::default()), "");
+        let key = FileOrContent("-----BEGIN KEY-----\nabc\n".to_owned());
+        assert_eq!(serde_json::to_string(&key).unwrap(), "\"REDACTED\"");
+        let path = FileOrContent("certs/a.pem".to_owned());
+        assert_eq!(serde_json::to_string(&path).unwrap(), "\"certs/a.pem\"");
+    }
+
+    #[test]
+    fn content_is_read_as_it_stands_and_paths_are_opened() {
+        let content = FileOrContent("-----BEGIN X-----".to_owned());
+        assert_eq!(content.read().unwrap(), b"-----BEGIN X-----");
+        let file = FileOrContent(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").to_owned());
+        assert!(file.read().unwrap().starts_with(b"[package]"));
+        assert!(FileOrContent("no/such/file".to_owned()).read().is_err());
     }
 }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::tls::ClientCertificate;
-use crate::tree::Tree;
+use crate::tree::{Node, Tree};
 use crate::units::{Duration, FileOrContent};
 
 /// The HTTP part of a routing configuration; maps keep the order of their source.
@@ -557,16 +557,35 @@ pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+/// Written as it is read, the settings as they came.
 impl Serialize for Middleware {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let _ = serializer;
-        todo!()
+        serializer.collect_map([(&self.kind, &self.settings)])
     }
 }
 
 impl<'de> Deserialize<'de> for Middleware {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let _ = deserializer;
-        todo!()
+        let tree = Tree::deserialize(deserializer)?;
+        Self::from_tree(tree).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Middleware {
+    /// Takes the one entry of the map.
+    fn from_tree(tree: Tree) -> Result<Self, String> {
+        let Node::Map(map) = tree.node else {
+            return Err("expected a map of one middleware kind and its settings".to_owned());
+        };
+        let kinds: Vec<String> = map.keys().map(|kind| format!("`{kind}`")).collect();
+        let mut entries = map.into_iter();
+        match (entries.next(), entries.next()) {
+            (Some((kind, settings)), None) => Ok(Self { kind, settings }),
+            (None, _) => Err("expected one middleware kind, found none".to_owned()),
+            _ => Err(format!(
+                "expected one middleware kind, found {}; give each a middleware of its own",
+                kinds.join(" and ")
+            )),
+        }
     }
 }

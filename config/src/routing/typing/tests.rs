@@ -1,0 +1,211 @@
+use super::*;
+use crate::problem::Severity;
+use crate::tree::text::{Format, parse};
+
+fn yaml(text: &str) -> (Routing, Vec<Problem>) {
+    Routing::from_tree(&parse(text, Format::Yaml, "r.yml").unwrap())
+}
+
+/// The problems as a log shows them.
+fn shown(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_kind_of_object_is_typed() {
+    let (routing, problems) = yaml(
+        "
+http:
+  routers: {r: {rule: Path(`/`), service: s, tls: {}}}
+  services: {s: {loadBalancer: {servers: [{url: 'http://a'}]}}}
+  middlewares: {m: {stripPrefix: {prefixes: [/a]}}}
+  serversTransports: {t: {serverName: x}}
+tcp:
+  routers: {r: {rule: HostSNI(`*`), service: s}}
+  services: {s: {loadBalancer: {servers: [{address: 'a:1'}]}}}
+  middlewares: {m: {inFlightConn: {amount: 1}}}
+  serversTransports: {t: {dialTimeout: 5}}
+udp:
+  routers: {r: {service: s}}
+  services: {s: {loadBalancer: {servers: [{address: 'a:1'}]}}}
+tls:
+  certificates: [{certFile: a, keyFile: b}]
+  options: {o: {minVersion: VersionTLS13}}
+  stores: {default: {defaultCertificate: {certFile: a, keyFile: b}}}
+",
+    );
+    assert_eq!(shown(&problems), Vec::<String>::new());
+    assert_eq!(routing.http.routers["r"].tls, Some(http::RouterTls::default()));
+    assert_eq!(
+        routing.http.services["s"].load_balancer.as_ref().unwrap().servers[0].url,
+        "http://a"
+    );
+    assert_eq!(routing.http.middlewares["m"].kind, "stripPrefix");
+    assert_eq!(routing.http.servers_transports["t"].server_name, "x");
+    assert_eq!(routing.tcp.routers["r"].rule, "HostSNI(`*`)");
+    assert_eq!(routing.tcp.services.len(), 1);
+    assert_eq!(routing.tcp.middlewares["m"].kind, "inFlightConn");
+    assert_eq!(routing.tcp.servers_transports["t"].dial_timeout.to_string(), "5s");
+    assert_eq!(routing.udp.routers["r"].service, "s");
+    assert_eq!(routing.udp.services.len(), 1);
+    assert_eq!(routing.tls.certificates[0].cert_file.0, "a");
+    assert_eq!(routing.tls.options["o"].min_version, "VersionTLS13");
+    assert!(routing.tls.stores["default"].default_certificate.is_some());
+}
+
+#[test]
+fn one_bad_object_costs_only_itself() {
+    let (routing, problems) = yaml(
+        "
+http:
+  services:
+    bad: {loadBalancer: {servers: [{url: 'http://a', weight: heavy}], sticky: {cooky: {}}}}
+    good: {loadBalancer: {servers: [{url: 'http://b'}]}}
+",
+    );
+    assert_eq!(routing.http.services.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(
+        shown(&problems),
+        [
+            "r.yml:4:62: http service `bad`: `loadBalancer.servers[0].weight`: expected an integer, found `heavy`",
+            "r.yml:4:80: http service `bad`: unknown field `loadBalancer.sticky.cooky`; did you mean `cookie`?",
+        ]
+    );
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Error));
+}
+
+#[test]
+fn a_broken_router_with_a_rule_keeps_its_place() {
+    let (routing, problems) = yaml(
+        "
+http:
+  routers:
+    web:
+      rule: Path(`/a`)
+      priority: high
+      tls: {options: o, domains: [{main: [x]}]}
+      servise: s
+    child: {parentRefs: [web], priority: x}
+    lost: {priority: high}
+    shapeless: abc
+tcp:
+  routers: {t: {rule: HostSNI(`*`), tsl: {}}}
+",
+    );
+    let router = &routing.http.routers["web"];
+    assert_eq!((router.rule.as_str(), router.priority), ("Path(`/a`)", 0));
+    assert_eq!(router.tls.as_ref().unwrap().options, "o");
+    assert_eq!(routing.http.routers.keys().collect::<Vec<_>>(), ["web", "child"]);
+    assert_eq!(routing.tcp.routers["t"].rule, "HostSNI(`*`)");
+    let mut about: Vec<&str> = problems.iter().map(|problem| problem.about.name.as_str()).collect();
+    about.dedup();
+    assert_eq!(about, ["web", "child", "lost", "shapeless", "t"]);
+    assert_eq!(problems.iter().filter(|problem| problem.about.name == "web").count(), 3);
+}
+
+#[test]
+fn unknown_parts_and_sections_are_problems_of_the_file() {
+    let (routing, problems) =
+        yaml("htpp: {}\nhttp:\n  router: {a: {rule: x}}\n  models: {a: 1}\nx: 1\n");
+    assert!(routing.is_empty());
+    assert_eq!(
+        shown(&problems),
+        [
+            "r.yml:1:1: file: unknown field `htpp`; did you mean `http`?",
+            "r.yml:5:4: file: unknown field `x`",
+            "r.yml:3:3: file: unknown field `http.router`; did you mean `routers`?",
+        ]
+    );
+    assert!(problems.iter().all(|problem| problem.about.name.is_empty()));
+}
+
+#[test]
+fn parts_and_sections_match_in_any_case() {
+    let (routing, problems) = yaml("HTTP: {Routers: {Web: {RULE: r}}}");
+    assert_eq!(shown(&problems), Vec::<String>::new());
+    assert_eq!(routing.http.routers["Web"].rule, "r");
+    let (_, problems) = yaml("HTTP: {}\nhttp: {}\n");
+    assert_eq!(shown(&problems), ["r.yml:2:1: file: `http`: given twice, in two spellings"]);
+}
+
+#[test]
+fn parts_and_sections_must_be_maps() {
+    let (routing, problems) =
+        yaml("http: abc\ntcp: {routers: [a]}\nudp: {services: }\ntls: {certificates: {a: b}}\n");
+    assert!(routing.is_empty());
+    assert_eq!(
+        shown(&problems),
+        [
+            "r.yml:1:7: file: `http`: expected a map, found a single value",
+            "r.yml:2:7: file: `tcp.routers`: expected a map, found a list",
+            "r.yml:4:7: file: `tls.certificates`: expected a list, found a map",
+        ]
+    );
+}
+
+#[test]
+fn a_middleware_has_exactly_one_kind() {
+    let (routing, problems) = yaml(
+        "
+http:
+  middlewares:
+    none: {}
+    two: {addPrefix: {prefix: /a}, compress: {}}
+    text: abc
+    good: {COMPRESS: true}
+",
+    );
+    assert_eq!(routing.http.middlewares.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(routing.http.middlewares["good"].settings, Tree::scalar("true"));
+    assert_eq!(
+        shown(&problems),
+        [
+            "r.yml:4:5: http middleware `none`: expected one middleware kind, found none",
+            "r.yml:5:5: http middleware `two`: expected one middleware kind, found `addPrefix` and `compress`; give each a middleware of its own",
+            "r.yml:6:11: http middleware `text`: expected a map of one middleware kind and its settings",
+        ]
+    );
+}
+
+#[test]
+fn settings_of_middlewares_keep_their_places() {
+    let (routing, _) =
+        yaml("http:\n  middlewares:\n    m:\n      addPrefix:\n        prefix: /a\n");
+    let settings = &routing.http.middlewares["m"].settings;
+    assert_eq!(
+        format!("{:?}", settings.child("prefix").unwrap().at.as_ref().unwrap()),
+        "r.yml:5:17"
+    );
+}
+
+#[test]
+fn certificates_are_typed_one_by_one() {
+    let (routing, problems) = yaml(
+        "tls:\n  certificates:\n  - {certFile: a, keyFile: b}\n  - {certFile: [c]}\n  - {certFile: d, keyFile: e, stores: default}\n",
+    );
+    let files: Vec<&str> =
+        routing.tls.certificates.iter().map(|c| c.cert_file.0.as_str()).collect();
+    assert_eq!(files, ["a", "d"]);
+    assert_eq!(routing.tls.certificates[1].stores, ["default"]);
+    assert_eq!(
+        shown(&problems),
+        [
+            "r.yml:4:6: tls certificate `tls.certificates[1]`: `certFile`: expected text, found a list"
+        ]
+    );
+}
+
+#[test]
+fn routing_survives_json() {
+    let (routing, _) = yaml(
+        "http: {routers: {r: {rule: x, tls: {}}}, middlewares: {m: {addPrefix: {prefix: /a}}}, services: {s: {loadBalancer: {healthCheck: {interval: 1m}}}}}",
+    );
+    let text = serde_json::to_string(&routing).unwrap();
+    assert!(text.contains(r#""m":{"addPrefix":{"prefix":"/a"}}"#), "{text}");
+    assert!(text.contains(r#""interval":"1m0s""#), "{text}");
+    let again: Routing = serde_json::from_str(&text).unwrap();
+    assert_eq!(again, routing);
+    let (from_tree, problems) = Routing::from_tree(&parse(&text, Format::Json, "r.json").unwrap());
+    assert_eq!(problems, []);
+    assert_eq!(from_tree, routing);
+}
