@@ -10,6 +10,7 @@ pub mod chain;
 pub mod exchange;
 pub mod message;
 pub mod path;
+mod prefix;
 #[cfg(test)]
 mod testing;
 
@@ -28,7 +29,11 @@ macro_rules! middlewares {
     };
 }
 
-middlewares! {}
+middlewares! {
+    add_prefix::AddPrefix,
+    strip_prefix::StripPrefix,
+    strip_prefix_regex::StripPrefixRegex,
+}
 
 /// Kinds that Traefik has and this release does not serve; a router that uses one answers 404.
 pub const NOT_SERVED: &[&str] = &[

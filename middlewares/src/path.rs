@@ -217,7 +217,7 @@ fn is_sanitized(path: &str) -> bool {
 }
 
 /// The byte that the two hexadecimal digits at the beginning stand for, and what follows them.
-fn split_escape(text: &[u8]) -> Option<(u8, &[u8])> {
+pub(crate) fn split_escape(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, after) = text.split_at_checked(2)?;
     let byte = digits
         .iter()

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use http_body_util::BodyExt;
 use portcullis_config::Name;
 use portcullis_config::tree::Tree;
+use portcullis_config::tree::text::{self, Format};
 
 use crate::message::{Body, Connection, Request, Response, Target};
 use crate::{Build, Chain, Defect, Exchange, Service, Step};
@@ -101,6 +103,16 @@ pub(crate) fn request_from(
             tls: None,
         }),
     }
+}
+
+/// Settings as a user writes them, in YAML.
+pub(crate) fn settings(yaml: &str) -> Tree {
+    text::parse(yaml, Format::Yaml, "settings").unwrap()
+}
+
+/// Runs a request through a chain that never waits.
+pub(crate) fn run_now(chain: &Chain, request: Request) -> Response {
+    run(chain, request).now_or_never().unwrap()
 }
 
 /// Runs a request through a chain over [`Echo`].

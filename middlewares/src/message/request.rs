@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, Method, Version};
 
 use super::{Body, Connection};
+use crate::path;
 
 /// A request as a chain sees it. The `Host` header is always present and is the host of the request, whatever
 /// protocol it came by.
@@ -40,19 +41,28 @@ impl Request {
         self.connection.peer.ip()
     }
 
-    /// A copy of everything but the body and the extensions, to send again.
+    /// A copy of everything but the body and the extensions, to send again. A [`WithoutForwardedFor`] stays.
     pub fn copy_head(&self) -> Self {
+        let mut extensions = Extensions::new();
+        if let Some(&mark) = self.extensions.get::<WithoutForwardedFor>() {
+            extensions.insert(mark);
+        }
         Self {
             method: self.method.clone(),
             target: self.target.clone(),
             version: self.version,
             headers: self.headers.clone(),
-            extensions: Extensions::new(),
+            extensions,
             body: Body::Empty,
             connection: Arc::clone(&self.connection),
         }
     }
 }
+
+/// An extension of requests whose `X-Forwarded-For` a middleware removed on purpose: forwarding must not put the
+/// client's address back. Traefik: the `headers` middleware does so with `X-Forwarded-For: ""`.
+#[derive(Clone, Copy, Debug)]
+pub struct WithoutForwardedFor;
 
 /// The one canonical path and query of a request: rules, middlewares, log and server all see this value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,13 +99,44 @@ impl Target {
         &self.0
     }
 
+    /// A target that is only an escaped path, which must begin with `/` and be clean.
+    pub fn parse_path(escaped: &str) -> Result<Self, BadPath> {
+        Ok(Self(check(escaped)?.parse().map_err(|_| BadPath)?))
+    }
+
     /// Replaces the escaped path and keeps the query.
     pub fn set_path(&mut self, escaped: &str) -> Result<(), BadPath> {
-        let text = match self.0.query() {
-            Some(query) => format!("{escaped}?{query}"),
-            None => escaped.to_owned(),
-        };
-        self.0 = text.try_into().map_err(|_| BadPath)?;
+        self.0 = match self.0.query() {
+            Some(query) => format!("{}?{query}", check(escaped)?).try_into(),
+            None => check(escaped)?.parse(),
+        }
+        .map_err(|_| BadPath)?;
         Ok(())
     }
+
+    /// Replaces the path by that of `other` and keeps the query.
+    pub fn take_path(&mut self, other: &Self) -> Result<(), BadPath> {
+        match self.0.query() {
+            Some(_) => self.set_path(other.path()),
+            None => {
+                self.0 = other.0.clone();
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts the path of `prefix`, which must not end with a slash, before the path; `*` stays as it is.
+    /// What was clean before is clean afterwards.
+    pub fn prepend(&mut self, prefix: &Self) -> Result<(), BadPath> {
+        if self.path().starts_with('/') {
+            let text = format!("{}{}", prefix.path(), self.0);
+            self.0 = text.try_into().map_err(|_| BadPath)?;
+        }
+        Ok(())
+    }
+}
+
+/// The path itself if it is one that cleaning would not change. Every edit of a path passes here.
+fn check(escaped: &str) -> Result<&str, BadPath> {
+    if escaped.starts_with('/') && path::is_clean(escaped) { Ok(escaped) } else { Err(BadPath) }
 }

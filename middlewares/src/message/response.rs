@@ -59,6 +59,11 @@ impl Response {
         Self::text(StatusCode::NOT_FOUND, "404 page not found")
     }
 
+    /// The answer where a middleware would have made a path that is not clean.
+    pub fn bad_request() -> Self {
+        Self::text(StatusCode::BAD_REQUEST, "Bad Request")
+    }
+
     /// The same response with a header set.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
