@@ -64,9 +64,23 @@ impl fmt::Debug for Name {
     }
 }
 
+/// The text with every run of characters that are neither letters nor digits as one `-`, and none at its ends:
+/// what Traefik makes of the names of containers and services.
+pub fn normalize(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn normal_names_have_only_letters_digits_and_single_dashes() {
+        assert_eq!(normalize("/web_my.proj__1/"), "web-my-proj-1");
+        assert_eq!(normalize("wéb"), "wéb");
+        assert_eq!(normalize("--"), "");
+    }
 
     #[test]
     fn a_bare_name_takes_the_provider_of_its_holder() {

@@ -7,7 +7,7 @@ pub mod parse;
 pub mod print;
 
 mod check;
-mod literal;
+pub(crate) mod literal;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@ use std::str::Chars;
 
 /// Reads the literal that `text` begins with: its value and its length in bytes, or what is wrong
 /// and how many bytes on.
-pub(super) fn read(text: &str) -> Result<(String, usize), (String, usize)> {
+pub(crate) fn read(text: &str) -> Result<(String, usize), (String, usize)> {
     match text.strip_prefix('`') {
         Some(raw) => match raw.split_once('`') {
             // Go drops carriage returns from raw strings.
