@@ -12,6 +12,8 @@
 //! Layers, from the ground: `net` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
 //! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
+pub mod http;
 pub mod net;
+pub mod observe;
 pub mod tls;
 pub mod upstream;

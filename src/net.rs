@@ -1,5 +1,6 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
+pub mod drain;
 pub mod live;
 pub mod per_worker;
 pub mod task;

@@ -101,6 +101,7 @@ pub(crate) fn request_from(
             local: "192.0.2.254:80".parse().unwrap(),
             entry_point: "web".into(),
             tls: None,
+            forwarded_for: None,
         }),
     }
 }

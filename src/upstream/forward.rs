@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderName, HeaderValue};
 use http::uri::{self, Uri};
 use http::{Method, Version};
 use hyper::body::Incoming;
@@ -59,6 +59,7 @@ pub async fn forward(
             return Response::bare(http::StatusCode::BAD_REQUEST);
         }
     }
+    append_peer(&mut request);
     let begun = std::time::Instant::now();
     let answer = match wish {
         Some(wish) => upgrade::exchange(request, endpoint, wish).await,
@@ -78,6 +79,26 @@ pub async fn forward(
         }
         Err(failure) => failure.answer(endpoint, exchange),
     }
+}
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Appends the peer to `X-Forwarded-For`, the lines of which become one. The last thing before the server, as
+/// middlewares may read, change or forbid it.
+fn append_peer(request: &mut Request) {
+    let Some(address) = &request.connection.forwarded_for else { return };
+    let mut joined = Vec::new();
+    for line in request.headers.get_all(FOR) {
+        joined.extend_from_slice(line.as_bytes());
+        joined.extend_from_slice(b", ");
+    }
+    let value = if joined.is_empty() {
+        address.clone()
+    } else {
+        joined.extend_from_slice(address.as_bytes());
+        HeaderValue::from_bytes(&joined).unwrap_or_else(|_| address.clone())
+    };
+    request.headers.insert(FOR, value);
 }
 
 impl Failure {

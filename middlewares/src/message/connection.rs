@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use rustls_pki_types::CertificateDer;
 
 /// What is known of a client's connection.
@@ -16,6 +17,8 @@ pub struct Connection {
     pub entry_point: Arc<str>,
     /// Present on TLS connections.
     pub tls: Option<Tls>,
+    /// What is appended to `X-Forwarded-For` before a request goes to a server; `None` = nothing.
+    pub forwarded_for: Option<HeaderValue>,
 }
 
 /// What is known of a TLS connection.

@@ -1,0 +1,130 @@
+//! The record of one request, from its head to the end of its response.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+use portcullis_middlewares::Exchange;
+use portcullis_middlewares::message::{Body, BodyError, Request, Target};
+
+use super::Observer;
+use super::series::{EntryPointSeries, RouterSeries};
+
+/// The record of one request. Finished when it is dropped, however that comes.
+#[derive(Debug)]
+pub struct Record {
+    /// The facts that the chain notes.
+    pub exchange: Exchange,
+    /// The method.
+    pub method: Method,
+    /// Path and query as they came, in canonical form.
+    pub target: Target,
+    /// The client's protocol.
+    pub version: Version,
+    /// The entry point.
+    pub entry_point: Arc<EntryPointSeries>,
+    /// The router, once one was found.
+    pub router: Option<Arc<RouterSeries>>,
+    /// The status that the client got; 499 until there is one.
+    pub status: StatusCode,
+    /// Bytes of the request body so far.
+    pub request_bytes: Option<Arc<AtomicU64>>,
+    /// Bytes of the response body so far.
+    pub response_bytes: u64,
+    /// Headers, if the access log wants them.
+    pub heads: Option<Box<Heads>>,
+    observer: Arc<Observer>,
+}
+
+/// The headers of both messages.
+#[derive(Debug, Default)]
+pub struct Heads {
+    /// As the client sent them, after the forwarded headers were brought into form.
+    pub request: HeaderMap,
+    /// As the server sent them.
+    pub origin: HeaderMap,
+    /// As the client got them.
+    pub response: HeaderMap,
+}
+
+impl Record {
+    /// Begins the record of `request`.
+    pub fn begin(
+        request: &Request,
+        entry_point: &Arc<EntryPointSeries>,
+        observer: &Arc<Observer>,
+    ) -> Box<Self> {
+        let heads = observer
+            .wants_lines()
+            .then(|| Box::new(Heads { request: request.headers.clone(), ..Heads::default() }));
+        Box::new(Self {
+            exchange: Exchange::begin(Arc::clone(&request.connection)),
+            method: request.method.clone(),
+            target: request.target.clone(),
+            version: request.version,
+            entry_point: Arc::clone(entry_point),
+            router: None,
+            status: StatusCode::from_u16(499).expect("499 is in the range of codes"),
+            request_bytes: None,
+            response_bytes: 0,
+            heads,
+            observer: Arc::clone(observer),
+        })
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let observer = Arc::clone(&self.observer);
+        observer.finish(self);
+    }
+}
+
+/// A response body that ends the record of its request.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    body: Body,
+    record: Option<Box<Record>>,
+}
+
+impl Recorded {
+    /// `body` as the response to the recorded request; without a record for what is not recorded.
+    pub fn new(body: Body, record: Option<Box<Record>>) -> Self {
+        Self { body, record }
+    }
+}
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        if let Some(record) = &mut this.record {
+            match &frame {
+                Poll::Ready(Some(Ok(frame))) => {
+                    record.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                }
+                Poll::Ready(_) => this.record = None,
+                Poll::Pending => {}
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
