@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod message;
 pub mod path;
 mod prefix;
+mod redirect;
 #[cfg(test)]
 mod testing;
 
@@ -31,6 +32,10 @@ macro_rules! middlewares {
 
 middlewares! {
     add_prefix::AddPrefix,
+    redirect_regex::RedirectRegex,
+    redirect_scheme::RedirectScheme,
+    replace_path::ReplacePath,
+    replace_path_regex::ReplacePathRegex,
     strip_prefix::StripPrefix,
     strip_prefix_regex::StripPrefixRegex,
 }

@@ -10,7 +10,7 @@ use portcullis_config::Name;
 use portcullis_config::tree::Tree;
 use portcullis_config::tree::text::{self, Format};
 
-use crate::message::{Body, Connection, Request, Response, Target};
+use crate::message::{Body, Connection, Request, Response, Target, Tls};
 use crate::{Build, Chain, Defect, Exchange, Service, Step};
 
 /// Compiles middlewares by kind and settings; `Build::middleware` finds those given to `with`.
@@ -104,6 +104,24 @@ pub(crate) fn request_from(
             forwarded_for: None,
         }),
     }
+}
+
+/// The same request as it comes over TLS.
+pub(crate) fn over_tls(mut request: Request) -> Request {
+    request.connection = Arc::new(Connection {
+        peer: request.connection.peer,
+        local: request.connection.local,
+        entry_point: Arc::clone(&request.connection.entry_point),
+        forwarded_for: request.connection.forwarded_for.clone(),
+        tls: Some(Tls {
+            server_name: None,
+            version: "1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            client_certificates: Vec::new(),
+            options: "default".into(),
+        }),
+    });
+    request
 }
 
 /// Settings as a user writes them, in YAML.

@@ -8,7 +8,7 @@ use http::uri::{self, Uri};
 use http::{Method, Version};
 use hyper::body::Incoming;
 use portcullis_middlewares::Exchange;
-use portcullis_middlewares::message::{Body, Fault, Request, Response, Sent};
+use portcullis_middlewares::message::{Body, Fault, Request, Response, Sent, WithoutForwardedFor};
 
 use super::dial::{self, Offer, Stream};
 use super::endpoint::{Endpoint, Scheme};
@@ -87,6 +87,9 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// middlewares may read, change or forbid it.
 fn append_peer(request: &mut Request) {
     let Some(address) = &request.connection.forwarded_for else { return };
+    if request.extensions.get::<WithoutForwardedFor>().is_some() {
+        return;
+    }
     let mut joined = Vec::new();
     for line in request.headers.get_all(FOR) {
         joined.extend_from_slice(line.as_bytes());
