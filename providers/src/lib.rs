@@ -4,7 +4,13 @@
 //! configuration. To add one, write its file (options with their manual, the watch, the translation, tests) and
 //! add one line to [`TABLE`]; nothing else in the tree mentions it.
 
+#[cfg(feature = "docker")]
+mod constraints;
+#[cfg(feature = "docker")]
+pub mod docker;
 pub mod file;
+#[cfg(feature = "docker")]
+mod labels;
 mod publisher;
 
 use std::convert::Infallible;
