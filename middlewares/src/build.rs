@@ -98,3 +98,8 @@ impl fmt::Debug for Kind {
 fn typed<S: Settings>(tree: &Tree) -> Result<S, Defect> {
     decode::decode(tree).map_err(|mismatch| Defect(mismatch.to_string()))
 }
+
+/// Whether a setting is at its default; such settings are not shown.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -7,11 +7,13 @@
 
 pub mod build;
 pub mod chain;
+pub mod client_ip;
 pub mod exchange;
 pub mod message;
 pub mod path;
 mod prefix;
 mod redirect;
+pub mod source;
 #[cfg(test)]
 mod testing;
 
@@ -32,6 +34,11 @@ macro_rules! middlewares {
 
 middlewares! {
     add_prefix::AddPrefix,
+    chain_of::ChainOf,
+    in_flight_req::InFlightReq,
+    ip_allow_list::IpAllowList,
+    ip_white_list::IpWhiteList,
+    rate_limit::RateLimit,
     redirect_regex::RedirectRegex,
     redirect_scheme::RedirectScheme,
     replace_path::ReplacePath,

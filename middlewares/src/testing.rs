@@ -11,7 +11,7 @@ use portcullis_config::tree::Tree;
 use portcullis_config::tree::text::{self, Format};
 
 use crate::message::{Body, Connection, Request, Response, Target, Tls};
-use crate::{Build, Chain, Defect, Exchange, Service, Step};
+use crate::{Build, Chain, Defect, Exchange, Kind, Service, Settings, Step};
 
 /// Compiles middlewares by kind and settings; `Build::middleware` finds those given to `with`.
 pub(crate) struct TestBuild {
@@ -50,6 +50,12 @@ impl Build for TestBuild {
         };
         (crate::kind(kind).unwrap().compile)(&settings, self)
     }
+}
+
+/// Compiles one middleware from its settings, on the way that a file takes.
+pub(crate) fn compile<S: Settings>(settings: serde_json::Value) -> Result<Chain, Defect> {
+    let tree = text::parse(&settings.to_string(), Format::Json, "test").unwrap();
+    (Kind::of::<S>().compile)(&tree, &mut TestBuild::new()).map(Chain::new)
 }
 
 /// Answers 200 with `X-Method`, `X-Target` and every request header as `Saw-<name>`.

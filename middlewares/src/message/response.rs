@@ -1,5 +1,6 @@
 //! `Response`: a response as a chain sees it.
 
+use std::any::Any;
 use std::fmt;
 
 use http::header::{CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
@@ -41,7 +42,7 @@ impl Response {
     /// The bare form: the status text as body, no content type, no final newline. Traefik: oxy and the proxy
     /// answer like this.
     pub fn bare(status: StatusCode) -> Self {
-        Self::new(status, status.canonical_reason().unwrap_or_default())
+        Self::new(status, reason(status))
     }
 
     /// A text answer as Go's `http.Error` makes it: `text` gets a final newline, plain text, no sniffing.
@@ -70,10 +71,35 @@ impl Response {
         self
     }
 
+    /// The same response; `held` is dropped when it is over, which means its body or, after 101, its tunnel. For
+    /// permits that must last that long.
+    pub fn holding(mut self, held: impl Any + Send) -> Self {
+        if let Some(tunnel) = self.tunnel.take() {
+            self.tunnel = Some(Box::pin(async move {
+                let _held = held;
+                tunnel.await
+            }));
+        } else if !self.body.is_end() {
+            self.body = self.body.holding(held);
+        }
+        self
+    }
+
     /// The same response marked as made because of `fault`.
     pub fn because(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
+    }
+}
+
+/// The text of a status as Go names it, which for some codes is an older name than the registry's.
+fn reason(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        203 => "Non-Authoritative Information",
+        413 => "Request Entity Too Large",
+        414 => "Request URI Too Long",
+        416 => "Requested Range Not Satisfiable",
+        _ => status.canonical_reason().unwrap_or_default(),
     }
 }
 
