@@ -15,5 +15,6 @@
 pub mod http;
 pub mod net;
 pub mod observe;
+pub mod snapshot;
 pub mod tls;
 pub mod upstream;

@@ -1,5 +1,6 @@
 //! The way to servers: connections, pools, forwarding, balancing, health.
 
+pub mod balancer;
 pub mod dial;
 pub mod endpoint;
 pub mod fault;
@@ -7,5 +8,6 @@ pub mod forward;
 pub mod hop;
 pub mod pool;
 pub mod resolve;
+pub mod service;
 pub mod transport;
 pub mod upgrade;

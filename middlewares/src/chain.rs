@@ -119,6 +119,18 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Runs a request through all steps and a service behind a pointer, for chains inside chains.
+    pub fn run_boxed<'a>(
+        &'a self,
+        request: Request,
+        service: &'a dyn BoxedService,
+        exchange: &'a Exchange,
+    ) -> Later<'a, Response> {
+        Next { steps: &self.steps, service, exchange }.run(request)
+    }
+}
+
 /// The rest of a chain. `Copy`, so that a retry can run it again.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {

@@ -23,6 +23,8 @@ pub struct Exchange {
 pub struct Facts {
     /// The user name tried, also if refused.
     pub user: Option<Box<str>>,
+    /// The child router that took over, `parent -> child`.
+    pub router: Option<Arc<str>>,
     /// The service that was called last, `web@file`.
     pub service: Option<Arc<str>>,
     /// The URL of the server that was tried last.

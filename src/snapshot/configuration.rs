@@ -1,0 +1,56 @@
+//! The configuration of all providers in one, with full names: what a snapshot is compiled from.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use portcullis_config::routing::http::{
+    Middleware, Observability, Router, RouterTls, ServersTransport, Service,
+};
+use portcullis_config::routing::{tcp, tls, udp};
+use portcullis_config::{Name, Problem};
+
+/// The configuration of all providers in one. Routers stand in the order that breaks ties of priority.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Configuration {
+    /// HTTP routers, with the defaults of their entry points applied.
+    pub routers: IndexMap<Name, Router>,
+    /// HTTP services.
+    pub services: IndexMap<Name, Service>,
+    /// HTTP middlewares.
+    pub middlewares: IndexMap<Name, Middleware>,
+    /// HTTP servers transports.
+    pub servers_transports: IndexMap<Name, ServersTransport>,
+    /// TCP objects, not served yet.
+    pub tcp: tcp::Tcp,
+    /// UDP objects, not served yet.
+    pub udp: udp::Udp,
+    /// Certificates, options by qualified name (`default` stays bare), stores.
+    pub tls: tls::Tls,
+    /// Defects found by providers and by the merge, with full names.
+    pub problems: Vec<Problem>,
+}
+
+/// What routers take from an entry point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EntryPointDefaults {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether routers without entry points listen on it.
+    pub by_default: ByDefault,
+    /// Put before each router's own.
+    pub middlewares: Vec<String>,
+    /// For routers without TLS settings.
+    pub tls: Option<RouterTls>,
+    /// For switches that a router leaves open.
+    pub observability: Observability,
+}
+
+/// Whether routers without entry points listen on one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByDefault {
+    /// They do.
+    #[default]
+    Yes,
+    /// They must name it.
+    No,
+}

@@ -1,0 +1,35 @@
+//! Equal configuration, same part: what a snapshot takes over from the one before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_config::Name;
+use portcullis_config::routing::http::{Middleware, ServersTransport};
+use portcullis_middlewares::Step;
+
+use crate::upstream::endpoint::{Address, Endpoint};
+use crate::upstream::service::Service;
+use crate::upstream::transport::Transport;
+
+/// The parts of a snapshot by what they were made from.
+#[derive(Default)]
+pub struct Kept {
+    /// Transports by their settings.
+    pub transports: HashMap<ServersTransport, Arc<Transport>>,
+    /// Endpoints, with their connections, by transport settings and address.
+    pub endpoints: HashMap<(ServersTransport, Address), Arc<Endpoint>>,
+    /// Steps, with their buckets, breakers and permits, by router and middleware.
+    pub steps: HashMap<(Arc<str>, Name), (Middleware, Vec<Step>)>,
+    /// Services by name; a balancer takes over positions and health from its predecessor.
+    pub services: HashMap<Name, Arc<Service>>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept")
+            .field("endpoints", &self.endpoints.len())
+            .field("steps", &self.steps.len())
+            .field("services", &self.services.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! `Report`: what became of each configured object, for API, dashboard and log.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use portcullis_config::routing::http::{Middleware, Router, Service};
+use portcullis_config::{Name, Problem, routing};
+use serde::Serialize;
+
+use crate::upstream;
+
+/// What became of each configured object.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// HTTP routers.
+    pub routers: IndexMap<Name, Item<Router>>,
+    /// HTTP services.
+    pub services: IndexMap<Name, Item<Service>>,
+    /// HTTP middlewares.
+    pub middlewares: IndexMap<Name, Item<Middleware>>,
+    /// TCP and UDP objects as configured.
+    pub tcp: routing::tcp::Tcp,
+    /// See above.
+    pub udp: routing::udp::Udp,
+    /// The compiled services, for the state of their servers.
+    pub compiled: IndexMap<Name, Arc<upstream::service::Service>>,
+    /// All problems, by their order of discovery.
+    pub problems: Vec<Problem>,
+}
+
+/// One object and what became of it.
+#[derive(Clone, Debug)]
+pub struct Item<T> {
+    /// As configured, with the defaults applied.
+    pub config: T,
+    /// Whether it serves.
+    pub status: Status,
+    /// Why it does not, or what is odd about it.
+    pub errors: Vec<String>,
+    /// Routers: the entry points bound. Services and middlewares: the routers that use it.
+    pub used: Vec<Arc<str>>,
+    /// Routers: the effective priority.
+    pub priority: i64,
+}
+
+/// Whether an object serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It does.
+    Enabled,
+    /// It does, with a restriction.
+    Warning,
+    /// It does not.
+    Disabled,
+}
+
+impl<T> Item<T> {
+    /// An object without defects so far.
+    pub fn new(config: T) -> Self {
+        Self { config, status: Status::Enabled, errors: Vec::new(), used: Vec::new(), priority: 0 }
+    }
+
+    /// Notes a defect; the worst one rules the status.
+    pub fn note(&mut self, status: Status, message: impl Into<String>) {
+        self.status = self.status.max(status);
+        let message = message.into();
+        if !self.errors.contains(&message) {
+            self.errors.push(message);
+        }
+    }
+
+    /// Notes who uses it.
+    pub fn used_by(&mut self, name: &Arc<str>) {
+        if !self.used.contains(name) {
+            self.used.push(Arc::clone(name));
+        }
+    }
+}
