@@ -38,11 +38,11 @@ def arguments():
     return parser.parse_args()
 
 
-def run_group(group, tools, mutate):
+def run_group(group, tools, variant):
     """Results of one group, or the reason why it could not be run."""
     session = Session(group, tools["binaries"], tools["ports"], tools["certificates"], tools["folder"])
     try:
-        session.open(feature_off=mutate)
+        session.open(variant)
         time.sleep(group.settle)
         return session.run(tools["differences"]), None
     except Exception:  # noqa: BLE001 - whatever went wrong belongs in the report of this group.
@@ -67,10 +67,22 @@ def report(results, options):
             print("\n".join(f"     {line}" for line in summary(result.observations["traefik"])))
 
 
-def survivors(group, results):
-    """In a run with the feature off: the cases that should have failed and did not."""
+def run_without(group, tools):
+    """The group with its feature off, in every way it has: the results that passed each time."""
+    surviving, counted = None, []
+    for variant in group.variants():
+        results, error = run_group(group, tools, variant)
+        if error:
+            return results, error
+        passed = [result for result in results if not result.complaints]
+        names = {result.name for result in passed}
+        surviving = passed if surviving is None else [result for result in surviving if result.name in names]
+        counted = results
     controls = {f"{group.name}/{case['name']}" for case in group.cases if case.get("control")}
-    return [result.name for result in results if not result.complaints and result.name not in controls]
+    for result in counted:
+        alive = any(result.name == other.name for other in surviving) and result.name not in controls
+        result.complaints = [f"passes with {group.feature} switched off"] if alive else []
+    return counted, None
 
 
 def main():
@@ -95,20 +107,14 @@ def main():
     }
     failed, counts = 0, Counter()
     with ThreadPoolExecutor(options.workers) as pool:
-        runs = pool.map(lambda group: (group, *run_group(group, tools, options.mutate)), groups)
+        play = run_without if options.mutate else lambda group, tools: run_group(group, tools, None)
+        runs = pool.map(lambda group: (group, *play(group, tools)), groups)
         for group, results, error in runs:
             counts[group.feature] += len(results)
+            failed += bool(error) + sum(bool(result.complaints) for result in results)
+            report(results, options)
             if error:
-                failed += 1
                 print(f"FAIL {group.name}: the group could not be run\n{error}")
-            elif options.mutate:
-                alive = survivors(group, results)
-                failed += len(alive)
-                for name in alive:
-                    print(f"FAIL {name}: passes with {group.feature} switched off")
-            else:
-                failed += sum(bool(result.complaints) for result in results)
-                report(results, options)
     for feature, count in sorted(counts.items()):
         print(f"{count:5} {feature}")
     verdict = "all as expected" if not failed else f"{failed} NOT AS EXPECTED"

@@ -6,6 +6,8 @@ import time
 from .client import Connection, bytes_of
 from .wire import values
 
+# Response headers whose values depend on the moment.
+MOVING = ("date", "x-retry-in")
 HOSTNAME = socket.gethostname()
 
 
@@ -105,8 +107,9 @@ def clean(response, gateway):
     if "missing" in response:
         return response
     headers = by_name(response["headers"])
-    if "date" in headers:
-        headers["date"] = ["<now>"] * len(headers["date"])
+    for name in MOVING:
+        if name in headers:
+            headers[name] = ["<moving>"] * len(headers[name])
     interim = [{"status": i["status"], "headers": by_name(i["headers"])} for i in response["interim"]]
     return response | {"headers": headers, "trailers": by_name(response["trailers"]), "interim": interim}
 

@@ -4,9 +4,21 @@ import copy
 import re
 import tomllib
 
-# Pairs a feature with the edits that switch it off when a group names none itself.
+# The edits that switch a feature off when a group names none itself.
 MIDDLEWARES_OFF = [{"path": "http.routers.*.middlewares"}, {"path": "http.services.*.middlewares"}]
 ROUTES_OFF = [{"path": "http.routers"}]
+
+
+def edits(feature):
+    """The edits for a feature by its name; a matcher is once made to hold always and once never."""
+    area, _, name = feature.partition(".")
+    if area == "middlewares":
+        return MIDDLEWARES_OFF
+    if area != "matchers":
+        return ROUTES_OFF
+    call = rf"\b{name}\((`[^`]*`|\"[^\"]*\"|[, ])*\)"
+    rule = {"path": "http.routers.*.rule", "pattern": call}
+    return [rule | {"with": "PathPrefix(`/`)"}, rule | {"with": "!PathPrefix(`/`)", "variant": "never"}]
 
 
 class Group:
@@ -22,18 +34,21 @@ class Group:
         self.backends = content.get("backends", {})
         self.settle = content.get("settle", 0)
         self.cases = content["case"]
-        default = MIDDLEWARES_OFF if self.feature.startswith("middlewares.") else ROUTES_OFF
-        self.switch_off = content.get("switch_off", default)
+        self.switch_off = content.get("switch_off") or edits(self.feature)
         names = [case["name"] for case in self.cases]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise SystemExit(f"{self.name}: case names used twice: {', '.join(sorted(twice))}")
 
-    def configuration(self, feature_off):
-        """The static and the dynamic configuration as trees, with the feature on or off."""
+    def variants(self):
+        """The ways to switch the feature off, by name."""
+        return list(dict.fromkeys(edit.get("variant", "off") for edit in self.switch_off))
+
+    def configuration(self, variant):
+        """The static and the dynamic configuration as trees, with the feature switched off in a way or on (None)."""
         trees = {"install": copy.deepcopy(self.install), "routing": copy.deepcopy(self.routing)}
-        if feature_off:
-            for edit in self.switch_off:
+        for edit in self.switch_off:
+            if variant == edit.get("variant", "off"):
                 switch(trees[edit.get("in", "routing")], edit["path"].split("."), edit)
         return trees["install"], trees["routing"]
 
@@ -71,13 +86,13 @@ def fill(tree, words):
 
 
 def without_empty(tree):
-    """A tree without its empty tables, which Traefik refuses in most places; a table that must stay is spelled `"empty"`."""
+    """A tree without its empty tables, which Traefik refuses in most places; a table that must stay is spelled `"<empty>"`."""
     if isinstance(tree, list):
         return [without_empty(value) for value in tree]
     if not isinstance(tree, dict):
-        return {} if tree == "empty" else tree
+        return {} if tree == "<empty>" else tree
     cleaned = {key: without_empty(value) for key, value in tree.items()}
-    return {key: value for key, value in cleaned.items() if value != {} or tree[key] == "empty"}
+    return {key: value for key, value in cleaned.items() if value != {} or tree[key] == "<empty>"}
 
 
 def merge(base, over):

@@ -34,8 +34,8 @@ class Session:
         self.farm = Farm()
         self.gateways = {}
 
-    def open(self, feature_off):
-        """Start back ends and both gateways; the feature is off for Portcullis only."""
+    def open(self, variant):
+        """Start back ends and both gateways; Portcullis with the feature switched off in the given way, if any."""
         self.open_backends()
         words = {**self.farm.backends, "certs": str(self.certificates.folder), "files": str(self.folder)}
         services = {name: {"loadBalancer": {"servers": [{"url": f"http://<{name}>"}]}} for name in PLAIN}
@@ -44,7 +44,7 @@ class Session:
         self.entry_points = points
         self.group.entry = "web"
         for side, ip in SIDES.items():
-            install, routing = self.group.configuration(feature_off and side == "portcullis")
+            install, routing = self.group.configuration(variant if side == "portcullis" else None)
             routing = merge({"http": {"services": services}}, routing)
             gateway = Gateway(side, self.binaries[side], ip, self.folder / side)
             self.gateways[side] = gateway
