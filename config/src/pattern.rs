@@ -8,9 +8,13 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use regex::Regex;
+use regex_syntax::hir::{Look, literal::Extractor};
 
 /// Memory for one compiled regex, in bytes.
 const LARGEST: usize = 1 << 20;
+
+/// Alternatives that a pattern may begin with before [`prefixes`] gives up.
+const MOST_PREFIXES: usize = 16;
 
 /// Why a pattern does not compile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +38,19 @@ pub fn compile_bytes(pattern: &str) -> Result<regex::bytes::Regex, PatternError>
         .size_limit(LARGEST)
         .build()
         .map_err(|error| refused(pattern, &error))
+}
+
+/// Texts of which every text that matches begins with one; nothing if the pattern does not say.
+///
+/// `^/v[12]/` gives `/v1/` and `/v2/`. A pattern that is not anchored gives nothing.
+pub fn prefixes(pattern: &str) -> Option<Vec<String>> {
+    let hir = regex_syntax::parse(&translate(pattern).ok()?).ok()?;
+    if !hir.properties().look_set_prefix().contains(Look::Start) {
+        return None;
+    }
+    let found = Extractor::new().limit_total(MOST_PREFIXES).extract(&hir);
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+    found.literals()?.iter().map(|literal| text(literal.as_bytes())).collect()
 }
 
 /// The pattern in the dialect of the `regex` crate.
@@ -347,6 +364,24 @@ mod tests {
         assert!(matches(r"^\pL\p{Greek}\P{Greek}\p{^Greek}\z", "aαaa"));
         let found = compile("(?P<n>a)").unwrap();
         assert_eq!(&found.captures("a").unwrap()["n"], "a");
+    }
+
+    #[test]
+    fn anchored_patterns_tell_how_matches_begin() {
+        let sorted = |pattern: &str| {
+            let mut found = prefixes(pattern)?;
+            found.sort();
+            Some(found)
+        };
+        assert_eq!(sorted("^/api/[a-z]+$"), Some(vec!["/api/".to_owned()]));
+        assert_eq!(sorted("^/v[12]/"), Some(vec!["/v1/".to_owned(), "/v2/".to_owned()]));
+        assert_eq!(sorted("^(?:/a|/b)$"), Some(vec!["/a".to_owned(), "/b".to_owned()]));
+        for pattern in ["/api", "^/a|b", "(?m)^/a", "x^/a"] {
+            assert_eq!(prefixes(pattern), None, "{pattern}");
+        }
+        let beginnings = prefixes("(?i)^/api/[^/]+").unwrap();
+        assert!(beginnings.iter().all(|text| text.eq_ignore_ascii_case(&"/api/"[..text.len()])));
+        assert!(prefixes("^.*").is_none_or(|texts| texts.iter().all(String::is_empty)));
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub(super) enum Test {
     HostRegexp(Arc<Regex>),
     Path(Box<str>),
     PathPrefix(Box<str>),
-    PathRegexp(Arc<Regex>),
+    /// With the texts that one of must stand at the beginning of the path, if that is known.
+    PathRegexp(Arc<Regex>, Box<[Box<str>]>),
     Method(Box<str>),
     Header(HeaderName, Box<str>),
     HeaderRegexp(HeaderName, Arc<Regex>),
@@ -58,7 +59,9 @@ impl Test {
             ("HostRegexp", [pattern]) => Self::HostRegexp(patterns.compile(pattern)?),
             ("Path", [path]) => Self::Path(boxed(path)),
             ("PathPrefix", [prefix]) => Self::PathPrefix(boxed(prefix)),
-            ("PathRegexp", [pattern]) => Self::PathRegexp(patterns.compile(pattern)?),
+            ("PathRegexp", [pattern]) => {
+                Self::PathRegexp(patterns.compile(pattern)?, prefixes(pattern))
+            }
             ("Method", [method]) => Self::Method(method.to_ascii_uppercase().into()),
             ("Header", [name, value]) => {
                 field(name).map_or(Self::Never, |name| Self::Header(name, boxed(value)))
@@ -96,7 +99,7 @@ impl Test {
             Self::HostRegexp(pattern) => pattern.is_match(subject.host().as_bytes()),
             Self::Path(path) => subject.path() == &**path,
             Self::PathPrefix(prefix) => subject.path().starts_with(&**prefix),
-            Self::PathRegexp(pattern) => pattern.is_match(subject.path().as_bytes()),
+            Self::PathRegexp(pattern, _) => pattern.is_match(subject.path().as_bytes()),
             Self::Method(method) => subject.method() == &**method,
             Self::Header(name, value) => {
                 subject.headers().get_all(name).iter().any(|found| found == &**value)
@@ -123,7 +126,7 @@ impl Test {
             Self::WildcardHost(_) | Self::Path(_) | Self::PathPrefix(_) => 0,
             Self::ClientIp(_) | Self::Header(..) => 1,
             Self::Query(..) => 2,
-            Self::HostRegexp(_) | Self::PathRegexp(_) => 3,
+            Self::HostRegexp(_) | Self::PathRegexp(..) => 3,
             Self::HeaderRegexp(..) | Self::QueryRegexp(..) => 4,
         }
     }
@@ -153,6 +156,15 @@ impl fmt::Debug for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
+}
+
+/// How paths begin that a pattern matches, unless that says next to nothing.
+fn prefixes(pattern: &str) -> Box<[Box<str>]> {
+    let found = pattern::prefixes(pattern).unwrap_or_default();
+    if found.iter().any(|prefix| prefix.len() < 2) {
+        return Box::default();
+    }
+    found.into_iter().map(Box::from).collect()
 }
 
 fn boxed(text: &str) -> Box<str> {

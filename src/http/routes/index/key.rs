@@ -47,6 +47,10 @@ pub(super) fn keys(condition: &Condition) -> Vec<Key<'_>> {
 
 fn covering(condition: &Condition) -> Vec<Key<'_>> {
     match condition {
+        Condition::Is(Test::PathRegexp(_, prefixes)) if !prefixes.is_empty() => prefixes
+            .iter()
+            .map(|prefix| Key { host: HostKey::Any, path: PathKey::Prefix(prefix) })
+            .collect(),
         Condition::Is(test) => vec![Key::of(test)],
         Condition::IsNot(_) => vec![Key::ANY],
         Condition::HostIn(hosts) => hosts
@@ -81,7 +85,7 @@ impl<'a> Key<'a> {
             Test::HostRegexp(regex) => Self { host: HostKey::Regex(regex), ..Self::ANY },
             Test::Path(path) => Self { path: PathKey::Exact(path), ..Self::ANY },
             Test::PathPrefix(prefix) => Self { path: PathKey::Prefix(prefix), ..Self::ANY },
-            Test::PathRegexp(regex) => Self { path: PathKey::Regex(regex), ..Self::ANY },
+            Test::PathRegexp(regex, _) => Self { path: PathKey::Regex(regex), ..Self::ANY },
             _ => Self::ANY,
         }
     }
@@ -104,7 +108,7 @@ impl<'a> Key<'a> {
             (Test::PathPrefix(prefix), _, PathKey::Exact(key) | PathKey::Prefix(key)) => {
                 key.starts_with(&**prefix)
             }
-            (Test::PathRegexp(regex), _, PathKey::Regex(key)) => regex.as_str() == key.as_str(),
+            (Test::PathRegexp(regex, _), _, PathKey::Regex(key)) => regex.as_str() == key.as_str(),
             _ => false,
         }
     }
