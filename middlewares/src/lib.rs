@@ -43,6 +43,7 @@ middlewares! {
     redirect_scheme::RedirectScheme,
     replace_path::ReplacePath,
     replace_path_regex::ReplacePathRegex,
+    retry::Retry,
     strip_prefix::StripPrefix,
     strip_prefix_regex::StripPrefixRegex,
 }
