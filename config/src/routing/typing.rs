@@ -116,7 +116,8 @@ fn map<'a>(
 ) -> impl Iterator<Item = (&'a String, &'a Tree)> + use<'a> {
     let found = match &tree.node {
         Node::Map(_) => None,
-        Node::Scalar(text) if text.is_empty() => None,
+        // Flat pairs write an empty map so.
+        Node::Scalar(text) if text.is_empty() || text.eq_ignore_ascii_case("true") => None,
         Node::Scalar(_) => Some("a single value"),
         Node::List(_) => Some("a list"),
     };

@@ -38,14 +38,14 @@ pub(super) enum Expression {
 pub(super) fn template(source: &str) -> Result<Vec<Node>, String> {
     let mut parser = Parser { rest: source, trim: false, variables: Vec::new(), depth: 0 };
     match parser.nodes()? {
-        (nodes, End::Source) => Ok(nodes),
-        (_, End::Else(_)) => Err("`else` without `if`".to_owned()),
-        (_, End::End) => Err("`end` without `if`".to_owned()),
+        (nodes, Stop::Source) => Ok(nodes),
+        (_, Stop::Else(_)) => Err("`else` without `if`".to_owned()),
+        (_, Stop::End) => Err("`end` without `if`".to_owned()),
     }
 }
 
 /// What a run of nodes ends with.
-enum End {
+enum Stop {
     Source,
     /// `else`, with the tokens behind it.
     Else(Vec<Token>),
@@ -62,7 +62,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn nodes(&mut self) -> Result<(Vec<Node>, End), String> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Stop), String> {
         let scope = self.variables.len();
         let mut nodes = Vec::new();
         let end = loop {
@@ -71,7 +71,7 @@ impl Parser<'_> {
                 nodes.push(Node::Text(text));
             }
             if !action {
-                break End::Source;
+                break Stop::Source;
             }
             if self.comment()? {
                 continue;
@@ -79,9 +79,9 @@ impl Parser<'_> {
             let (tokens, rest, trim) = token::action(self.rest)?;
             (self.rest, self.trim) = (rest, trim);
             match tokens.first() {
-                Some(Token::Word(word)) if word == "end" => break End::End,
+                Some(Token::Word(word)) if word == "end" => break Stop::End,
                 Some(Token::Word(word)) if word == "else" => {
-                    break End::Else(tokens.into_iter().skip(1).collect());
+                    break Stop::Else(tokens.into_iter().skip(1).collect());
                 }
                 Some(Token::Word(word)) if word == "if" => {
                     nodes.push(self.condition(tokens.into_iter().skip(1).collect())?);
@@ -136,10 +136,10 @@ impl Parser<'_> {
             let (nodes, end) = self.nodes()?;
             branches.push((condition, nodes));
             match end {
-                End::Source => return Err("`if` without `end`".to_owned()),
-                End::End => break Vec::new(),
-                End::Else(rest) if rest.is_empty() => break self.otherwise()?,
-                End::Else(rest) => match rest.split_first() {
+                Stop::Source => return Err("`if` without `end`".to_owned()),
+                Stop::End => break Vec::new(),
+                Stop::Else(rest) if rest.is_empty() => break self.otherwise()?,
+                Stop::Else(rest) => match rest.split_first() {
                     Some((Token::Word(word), condition)) if word == "if" => {
                         tokens = condition.to_vec();
                     }
@@ -153,9 +153,9 @@ impl Parser<'_> {
 
     fn otherwise(&mut self) -> Result<Vec<Node>, String> {
         match self.nodes()? {
-            (nodes, End::End) => Ok(nodes),
-            (_, End::Else(_)) => Err("`else` follows `else`".to_owned()),
-            (_, End::Source) => Err("`if` without `end`".to_owned()),
+            (nodes, Stop::End) => Ok(nodes),
+            (_, Stop::Else(_)) => Err("`else` follows `else`".to_owned()),
+            (_, Stop::Source) => Err("`if` without `end`".to_owned()),
         }
     }
 
@@ -251,10 +251,10 @@ impl Parser<'_> {
     }
 
     fn known(&self, name: &str) -> Result<(), String> {
-        match self.variables.iter().any(|variable| variable == name) {
-            true => Ok(()),
-            false => Err(format!("variable `${name}` is not declared")),
+        if self.variables.iter().any(|variable| variable == name) {
+            return Ok(());
         }
+        Err(format!("variable `${name}` is not declared"))
     }
 
     fn descend(&mut self) -> Result<(), String> {

@@ -7,6 +7,7 @@
 //! Deliberate difference: an empty structure (`headers: {}`) is "present with defaults" everywhere, where Traefik
 //! refuses it for most fields; what must not be empty is said by the validation of the object itself.
 
+mod access;
 mod fault;
 mod reader;
 mod scalar;

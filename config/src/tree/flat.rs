@@ -33,7 +33,8 @@ pub fn fold<'a>(
     Ok(root.into_tree())
 }
 
-/// The pairs that [`fold`] makes the same tree of, lists as `a[0]`. Empty maps and lists leave no pair.
+/// The pairs that [`fold`] makes a tree of that is decoded alike: lists as `a[0]`, an empty map as `true`, an empty
+/// list as empty text.
 pub fn unfold(tree: &Tree) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     unfold_below(tree, String::new(), &mut pairs);
@@ -43,6 +44,10 @@ pub fn unfold(tree: &Tree) -> Vec<(String, String)> {
 fn unfold_below(tree: &Tree, path: String, pairs: &mut Vec<(String, String)>) {
     match &tree.node {
         Node::Scalar(text) => pairs.push((path, text.clone())),
+        Node::List(trees) if trees.is_empty() => pairs.push((path, String::new())),
+        Node::Map(map) if map.is_empty() && !path.is_empty() => {
+            pairs.push((path, "true".to_owned()))
+        }
         Node::List(trees) => {
             for (index, element) in trees.iter().enumerate() {
                 unfold_below(element, format!("{path}[{index}]"), pairs);

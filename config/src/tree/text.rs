@@ -3,6 +3,9 @@
 //! A scalar or list element stands where its text begins; a map or list that has a key stands at that key, which is
 //! what a message about the whole of it should point at. JSON tells no places but that of a syntax error. Templates
 //! (`{{ … }}`) are text like any other here; who reads a file renders them before.
+//!
+//! Scalars keep their spelling, so that `1.10` stays a version where text is wanted. Where a number is wanted, leading
+//! zeros mean nothing (Traefik reads an unquoted YAML `010` as octal).
 
 mod json;
 mod toml;
@@ -107,12 +110,9 @@ impl<'a> Places<'a> {
 }
 
 /// The entry of a map: one that holds others stands at its key.
-fn entry(mut tree: Tree, key: At) -> Tree {
+fn entry(mut tree: Tree, key: Option<At>) -> Tree {
     if !matches!(tree.node, Node::Scalar(_)) {
-        tree.at = Some(key);
+        tree.at = key;
     }
     tree
 }
-
-/// The deepest nesting of text that is read.
-const DEPTH_LIMIT: usize = 64;

@@ -122,7 +122,7 @@ impl fmt::Display for Duration {
         if span < second {
             let (unit, size) = match span {
                 ..1_000 => ("ns", 1),
-                ..1_000_000 => ("\u{b5}s", MICROSECOND.unsigned_abs()),
+                1_000..1_000_000 => ("\u{b5}s", MICROSECOND.unsigned_abs()),
                 _ => ("ms", MILLISECOND.unsigned_abs()),
             };
             return write!(f, "{}{unit}", Decimal { whole: span / size, parts: span % size, size });

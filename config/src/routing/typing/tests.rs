@@ -209,3 +209,102 @@ fn routing_survives_json() {
     assert_eq!(problems, []);
     assert_eq!(from_tree, routing);
 }
+
+mod any {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tree::flat::{fold, unfold};
+    use crate::units::Duration;
+
+    fn text() -> impl Strategy<Value = String> {
+        "[ -~é]{0,12}"
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("[ -~é]{1,8}", 0..3)
+    }
+
+    fn router() -> impl Strategy<Value = http::Router> {
+        let tls = (text(), texts()).prop_map(|(options, sans)| http::RouterTls {
+            options,
+            domains: sans.into_iter().map(|main| http::Domain { main, sans: Vec::new() }).collect(),
+            ..http::RouterTls::default()
+        });
+        (text(), texts(), any::<i64>(), prop::option::of(tls), prop::option::of(any::<bool>()))
+            .prop_map(|(rule, entry_points, priority, tls, metrics)| http::Router {
+                rule,
+                entry_points,
+                priority,
+                tls,
+                observability: metrics
+                    .map(|flag| http::Observability { metrics: Some(flag), ..Default::default() }),
+                ..http::Router::default()
+            })
+    }
+
+    fn service() -> impl Strategy<Value = http::Service> {
+        let server = (text(), prop::option::of(any::<i64>()), any::<bool>()).prop_map(
+            |(url, weight, preserve_path)| http::Server {
+                url,
+                weight,
+                preserve_path,
+                ..http::Server::default()
+            },
+        );
+        let servers = prop::collection::vec(server, 0..3);
+        (servers, any::<i64>(), any::<bool>(), prop::option::of("[a-zA-Z-]{1,6}")).prop_map(
+            |(servers, interval, pass_host_header, header)| http::Service {
+                load_balancer: Some(http::LoadBalancer {
+                    servers,
+                    pass_host_header,
+                    health_check: Some(http::HealthCheck {
+                        interval: Duration(interval),
+                        headers: header.into_iter().map(|name| (name, "x".to_owned())).collect(),
+                        ..http::HealthCheck::default()
+                    }),
+                    ..http::LoadBalancer::default()
+                }),
+                ..http::Service::default()
+            },
+        )
+    }
+
+    /// Trees of the words of a configuration in all the wrong and right places.
+    fn trees() -> impl Strategy<Value = Tree> {
+        let word = "http|tcp|tls|routers|Services|middlewares|certificates|rule|service|loadBalancer|servers|url|\
+                    weight|sticky|cookie|healthCheck|compress|0|1|x";
+        let leaf = "true|false|1|x|a,b|1s|".prop_map(Tree::scalar);
+        leaf.prop_recursive(7, 48, 4, move |inner| {
+            prop_oneof![
+                1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Tree::list),
+                4 => prop::collection::btree_map(word, inner, 0..4).prop_map(Tree::map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_routing_survives_flat_pairs(
+            routers in prop::collection::btree_map("[a-z]{1,4}", router(), 0..3),
+            services in prop::collection::btree_map("[a-z]{1,4}", service(), 0..3),
+        ) {
+            let mut routing = Routing::default();
+            routing.http.routers.extend(routers);
+            routing.http.services.extend(services);
+            let tree: Tree = serde_json::from_value(serde_json::to_value(&routing).unwrap()).unwrap();
+            let pairs = unfold(&tree);
+            let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let (again, problems) = Routing::from_tree(&fold(pairs, str::to_owned).unwrap());
+            prop_assert_eq!(problems, []);
+            prop_assert_eq!(again, routing);
+        }
+
+        #[test]
+        fn any_tree_is_typed_or_reported(tree in trees()) {
+            let (routing, problems) = Routing::from_tree(&tree);
+            let again = Routing::from_tree(&tree);
+            prop_assert_eq!((routing, problems), again);
+        }
+    }
+}

@@ -96,10 +96,10 @@ fn path(text: &str) -> Result<(Vec<String>, &str), String> {
     while let Some(behind) = rest.strip_prefix('.') {
         let (step, behind) = name(behind);
         if step.is_empty() {
-            return match steps.is_empty() {
-                true => Ok((steps, rest)),
-                false => Err("a name is missing behind `.`".to_owned()),
-            };
+            if steps.is_empty() {
+                return Ok((steps, rest));
+            }
+            return Err("a name is missing behind `.`".to_owned());
         }
         steps.push(step.to_owned());
         rest = behind;

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Visitor};
 
+use super::access::{Elements, Entries};
 use super::fault::{Fault, Step, quoted};
 use super::scalar;
 use crate::tree::{Node, Tree, verbatim};
@@ -70,11 +71,11 @@ impl<'a> Reader<'a> {
         Self { tree, part: None, context }
     }
 
-    fn at(self, tree: &'a Tree) -> Self {
+    pub(super) fn at(self, tree: &'a Tree) -> Self {
         Self { tree, part: None, ..self }
     }
 
-    fn part(self, text: &'a str) -> Self {
+    pub(super) fn part(self, text: &'a str) -> Self {
         Self { part: Some(text), ..self }
     }
 
@@ -345,57 +346,5 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_unit()
-    }
-}
-
-/// The elements of a list that are still to be read.
-struct Elements<'a>(std::vec::IntoIter<(usize, Reader<'a>)>);
-
-impl<'a> SeqAccess<'a> for Elements<'a> {
-    type Error = Fault;
-
-    fn next_element_seed<T: DeserializeSeed<'a>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Fault> {
-        let Some((index, reader)) = self.0.next() else { return Ok(None) };
-        seed.deserialize(reader).map(Some).map_err(|fault| fault.below(Step::Index(index)))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.0.len())
-    }
-}
-
-/// The entries of a map or structure that are still to be read.
-struct Entries<'a> {
-    reader: Reader<'a>,
-    entries: std::vec::IntoIter<(&'a str, &'a Tree)>,
-    value: Option<(&'a str, &'a Tree)>,
-}
-
-impl<'a> MapAccess<'a> for Entries<'a> {
-    type Error = Fault;
-
-    fn next_key_seed<K: DeserializeSeed<'a>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Fault> {
-        self.value = self.entries.next();
-        let Some((key, tree)) = self.value else { return Ok(None) };
-        // Keys that are numbers or variants are read from their text like values.
-        let key_reader = self.reader.at(tree).part(key);
-        let read = seed.deserialize(key_reader);
-        read.map(Some).map_err(|fault| fault.below(Step::Key(key.to_owned())))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'a>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let (key, tree) = self.value.expect("serde asks for a value only after its key");
-        seed.deserialize(self.reader.at(tree))
-            .map_err(|fault| fault.below(Step::Key(key.to_owned())))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.entries.len())
     }
 }

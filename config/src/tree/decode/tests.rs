@@ -272,6 +272,19 @@ fn collecting_gives_nothing_for_the_wrong_shape() {
 }
 
 #[test]
+fn other_names_of_a_field_match_in_any_case() {
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Renamed {
+        #[serde(alias = "oldName")]
+        new: u8,
+    }
+    assert_eq!(decode(&yaml("OLDNAME: 3")), Ok(Renamed { new: 3 }));
+    assert_eq!(decode(&yaml("new: 3")), Ok(Renamed { new: 3 }));
+    assert!(decode::<Renamed>(&yaml("{oldName: 3, new: 4}")).is_err());
+}
+
+#[test]
 fn mismatches_are_bounded() {
     let entries = (0..1000).map(|index| (format!("x{index}"), Tree::scalar("1")));
     let (object, mismatches) = decode_collect::<Object>(&Tree::map(entries));

@@ -113,6 +113,17 @@ fn depth_is_bounded() {
     assert!(labels(&[(&format!("a{}", "[0]".repeat(64)), "v")]).is_err());
 }
 
+#[test]
+fn empty_maps_and_lists_unfold_to_what_is_decoded_alike() {
+    let tree = Tree::map([
+        ("map".to_owned(), Tree::default()),
+        ("list".to_owned(), Tree::list(Vec::new())),
+    ]);
+    let pairs = unfold(&tree);
+    assert_eq!(pairs, [("map", "true"), ("list", "")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    assert_eq!(unfold(&Tree::default()), []);
+}
+
 mod folding {
     use proptest::prelude::*;
 

@@ -135,6 +135,56 @@ fn anchors_aliases_and_merge_keys_work() {
 }
 
 #[test]
+fn own_entries_win_over_merged_ones_wherever_they_stand() {
+    let tree = yaml(
+        "a: &a {x: 1, y: 1, z: 1}\nb: &b {x: 2, w: 2}\nc:\n  y: 3\n  <<: [*b, *a]\n  z:\n'<<': d\n",
+    );
+    let c = tree.child("c").unwrap();
+    for (key, value) in [("x", "2"), ("w", "2"), ("y", "3")] {
+        assert_eq!(text(c, &[key]), value, "{key}");
+    }
+    assert!(c.child("z").is_none(), "an own null hides what is merged");
+    assert_eq!(text(&tree, &["<<"]), "d");
+    assert!(error("a: {<<: x}", Format::Yaml).contains("`<<` expects a map or a list of maps"));
+}
+
+#[test]
+fn tags_decide_what_is_null() {
+    let tree = yaml("a: !!str null\nb: !!null x\nc: !custom y\nd: !!str\n");
+    assert_eq!(tree.as_map().unwrap().keys().collect::<Vec<_>>(), ["a", "c", "d"]);
+    assert_eq!(text(&tree, &["a"]), "null");
+    assert_eq!(text(&tree, &["d"]), "");
+}
+
+#[test]
+fn keys_must_be_text() {
+    assert!(error("? [a]\n: b\n", Format::Yaml).contains("a key must be text"));
+    assert!(error("? {a: b}\n: b\n", Format::Yaml).contains("a key must be text"));
+    assert!(error("~: b\n", Format::Yaml).contains("a key must be text"));
+}
+
+#[test]
+fn aliases_need_a_complete_anchor() {
+    assert!(error("a: *x\n", Format::Yaml).starts_with("f:1:4: invalid YAML"));
+    assert!(error("a: &x [*x]\n", Format::Yaml).contains("within what it refers to"));
+    assert!(yaml("a: &x null\nb: *x\n").as_map().unwrap().is_empty());
+}
+
+#[test]
+fn aliases_cannot_add_up_to_deep_nesting() {
+    let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(40), "]".repeat(40));
+    let text = format!("a: &a {}\nb: {}\n", nested("1"), nested("*a"));
+    assert!(error(&text, Format::Yaml).contains("nested too deeply"));
+}
+
+#[test]
+fn one_anchor_may_serve_many_routers() {
+    let mut text = "x: &x {a: 1, b: [2]}\n".to_owned();
+    text.extend((0..2000).map(|index| format!("r{index}: {{<<: *x, c: {index}}}\n")));
+    assert_eq!(super::super::flat::unfold(&yaml(&text)).len(), 2 + 2000 * 3);
+}
+
+#[test]
 fn alias_bombs_are_refused() {
     let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..10 {
@@ -145,12 +195,44 @@ fn alias_bombs_are_refused() {
     assert!(error(&bomb, Format::Yaml).contains("invalid YAML"));
 }
 
+fn deep(open: &str, close: &str) -> String {
+    format!("{}1{}", open.repeat(5000), close.repeat(5000))
+}
+
 #[test]
-fn deep_nesting_is_refused() {
-    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(5000), close.repeat(5000));
+fn deep_yaml_is_refused() {
     assert!(parse(&format!("a: {}", deep("[", "]")), Format::Yaml, "f").is_err());
+    let block: String = (0..5000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    assert!(parse(&block, Format::Yaml, "f").is_err());
+}
+
+#[test]
+fn the_deepest_yaml_fits_a_small_stack() {
+    let parsed = std::thread::Builder::new().stack_size(512 * 1024).spawn(|| {
+        let text = format!("{}1{}", "{a: ".repeat(64), "}".repeat(64));
+        parse(&text, Format::Yaml, "f").map(|tree| super::super::flat::unfold(&tree).len())
+    });
+    assert_eq!(parsed.unwrap().join().unwrap(), Ok(1));
+}
+
+#[test]
+fn deep_toml_is_refused() {
     assert!(parse(&format!("a = {}", deep("[", "]")), Format::Toml, "f").is_err());
+    assert!(parse(&format!("a = {}", deep("{ a = ", "}")), Format::Toml, "f").is_err());
+}
+
+#[test]
+fn long_toml_keys_are_refused() {
+    let key = vec!["a"; 5000].join(".");
+    assert!(parse(&format!("{key} = 1"), Format::Toml, "f").is_err());
+    assert!(parse(&format!("[{key}]\nx = 1"), Format::Toml, "f").is_err());
+    assert!(parse(&format!("a = {{ {key} = 1 }}"), Format::Toml, "f").is_err());
+}
+
+#[test]
+fn deep_json_is_refused() {
     assert!(parse(&format!("{{\"a\": {}}}", deep("[", "]")), Format::Json, "f").is_err());
+    assert!(parse(&deep("{\"a\":", "}"), Format::Json, "f").is_err());
 }
 
 #[test]

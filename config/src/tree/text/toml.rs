@@ -20,7 +20,7 @@ fn map(table: &DeTable<'_>, places: &Places<'_>) -> Node {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let entries = entries.into_iter().map(|(key, value)| {
-        let tree = entry(tree(value, places), places.at(key.span().start));
+        let tree = entry(tree(value, places), Some(places.at(key.span().start)));
         (key.get_ref().to_string(), tree)
     });
     Node::Map(entries.collect::<IndexMap<_, _>>())
