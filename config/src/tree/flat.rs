@@ -46,7 +46,7 @@ fn unfold_below(tree: &Tree, path: String, pairs: &mut Vec<(String, String)>) {
         Node::Scalar(text) => pairs.push((path, text.clone())),
         Node::List(trees) if trees.is_empty() => pairs.push((path, String::new())),
         Node::Map(map) if map.is_empty() && !path.is_empty() => {
-            pairs.push((path, "true".to_owned()))
+            pairs.push((path, "true".to_owned()));
         }
         Node::List(trees) => {
             for (index, element) in trees.iter().enumerate() {
@@ -69,7 +69,6 @@ struct Branch<'a> {
     value: Option<(&'a str, &'a str)>,
     /// Children under their lower-case names, each with its first spelling.
     children: IndexMap<String, (&'a str, Branch<'a>)>,
-    /// Whether a child was written as `[0]`.
     form: Form,
     at: Option<At>,
 }
@@ -77,8 +76,10 @@ struct Branch<'a> {
 /// How the children of a branch are written.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Form {
+    /// `.a`, or `.0`, which may be a name or an index.
     #[default]
     Names,
+    /// At least one as `[0]`.
     Indexes,
 }
 
@@ -105,10 +106,15 @@ impl<'a> Branch<'a> {
         if let Some((other, _)) = self.value.filter(|(_, value)| !is_switch(value)) {
             return Err(format!("`{other}` is a value already and cannot have fields"));
         }
-        if !self.children.is_empty() && self.form != step.form {
-            return Err("indexes and names are mixed".to_owned());
+        if self.children.is_empty() {
+            self.form = step.form;
+        } else if self.form != step.form {
+            let mut names = self.children.keys().map(String::as_str).chain([step.name]);
+            if !names.all(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
+                return Err("indexes and names are mixed".to_owned());
+            }
+            self.form = Form::Indexes;
         }
-        self.form = step.form;
         let child = self.children.entry(step.name.to_ascii_lowercase());
         let (_, branch) = child.or_insert_with(|| (step.name, Branch::default()));
         branch.insert(rest, value, key, at)

@@ -33,6 +33,14 @@ fn lists_of_lists_and_bare_elements_fold() {
 }
 
 #[test]
+fn both_forms_of_an_index_may_be_mixed() {
+    let tree = labels(&[("d.0.main", "a"), ("d[1].main", "b"), ("d.1.sans", "c")]).unwrap();
+    let Node::List(elements) = &tree.child("d").unwrap().node else { panic!("no list: {tree:?}") };
+    assert_eq!(elements.len(), 2);
+    assert_eq!(text(&elements[1], &["sans"]).unwrap(), "c");
+}
+
+#[test]
 fn numeric_names_stay_a_map_because_they_may_be_names() {
     let tree = labels(&[("rewrites.404", "200")]).unwrap();
     assert_eq!(text(&tree, &["rewrites", "404"]).unwrap(), "200");

@@ -61,11 +61,11 @@ struct Entries {
     /// What `<<` brings in, the earlier before the later.
     merged: Vec<Tree>,
     /// The key whose value comes next.
-    key: Option<(Key, Option<At>)>,
+    key: Option<Key>,
 }
 
 enum Key {
-    Name(String),
+    Name(String, Option<At>),
     /// `<<`.
     Merge,
 }
@@ -89,7 +89,7 @@ impl Composer {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.as_deref().and_then(Tag::core_suffix);
-                if style == ScalarStyle::Plain && text == "<<" && self.expect_merge(&place) {
+                if style == ScalarStyle::Plain && text == "<<" && self.expect_merge() {
                     return Ok(());
                 }
                 let is_null = tag == Some("null")
@@ -164,10 +164,10 @@ impl Composer {
     }
 
     /// Takes `<<` as a merge key if a key is due.
-    fn expect_merge(&mut self, at: &Option<At>) -> bool {
+    fn expect_merge(&mut self) -> bool {
         match self.open.last_mut().map(|open| &mut open.form) {
             Some(Form::Map(entries)) if entries.key.is_none() => {
-                entries.key = Some((Key::Merge, at.clone()));
+                entries.key = Some(Key::Merge);
                 true
             }
             _ => false,
@@ -186,14 +186,14 @@ impl Entries {
                 if self.own.contains_key(&name) {
                     return Err(format!("duplicate key `{name}`"));
                 }
-                self.key = Some((Key::Name(name), at));
+                self.key = Some(Key::Name(name, at));
                 Ok(())
             }
-            Some((Key::Name(name), at)) => {
+            Some(Key::Name(name, at)) => {
                 self.own.insert(name, value.map(|tree| entry(tree, at)));
                 Ok(())
             }
-            Some((Key::Merge, _)) => self.merge(value),
+            Some(Key::Merge) => self.merge(value),
         }
     }
 
