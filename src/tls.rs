@@ -15,6 +15,10 @@ mod options;
 mod pem;
 pub mod policy;
 pub mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use std::borrow::Cow;

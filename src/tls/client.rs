@@ -122,9 +122,10 @@ fn build(transport: &ServersTransport) -> Result<Understood<ClientTls>, String> 
         certificates if certificates.is_empty() => builder.with_no_client_auth(),
         certificates => builder.with_client_cert_resolver(Arc::new(Identities(certificates))),
     };
-    config.alpn_protocols = match transport.disable_http2 {
-        true => vec![HTTP1.to_vec()],
-        false => vec![H2.to_vec(), HTTP1.to_vec()],
+    config.alpn_protocols = if transport.disable_http2 {
+        vec![HTTP1.to_vec()]
+    } else {
+        vec![H2.to_vec(), HTTP1.to_vec()]
     };
     config.resumption = Resumption::in_memory_sessions(REMEMBERED_SERVERS);
     let value = ClientTls { config: Arc::new(config), server_name };

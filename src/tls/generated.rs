@@ -30,7 +30,7 @@ pub(super) fn generate() -> Result<Certificate, String> {
     Certificate::new(vec![certificate.der().clone()], key)
 }
 
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 fn random_label() -> Result<String, String> {
     let mut bytes = [0; 16];

@@ -184,7 +184,7 @@ impl<'a> Hosts<'a> {
     /// can then reach the wildcard's router.
     fn overlaps(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for (pattern, own) in self.0.iter() {
+        for (pattern, own) in &self.0 {
             let label = pattern.split_once('.').filter(|(label, _)| *label != "*");
             let Some((_, parent)) = label else { continue };
             let Some(covering) = self.0.get(&format!("*.{parent}")) else { continue };
