@@ -12,7 +12,9 @@
 //! Layers, from the ground: `net` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
 //! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
+pub mod cli;
 pub mod http;
+pub mod install;
 pub mod net;
 pub mod observe;
 pub mod snapshot;

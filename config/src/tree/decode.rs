@@ -25,7 +25,7 @@ use self::reader::{Context, Reader, address};
 use super::Tree;
 use crate::problem::At;
 
-pub(crate) use self::fault::nearest;
+pub use self::fault::nearest;
 
 /// Why a tree does not fit its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

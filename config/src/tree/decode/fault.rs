@@ -127,7 +127,7 @@ pub(super) fn quoted(names: &[&str]) -> String {
 }
 
 /// The one of `candidates` that `word` probably means, if any is near.
-pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let allowed = word.chars().count().div_ceil(3).clamp(1, 4);
     candidates

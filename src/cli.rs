@@ -1,0 +1,116 @@
+//! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
+
+mod check;
+mod command;
+mod environment;
+mod files;
+mod flags;
+mod health;
+mod help;
+mod sources;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use portcullis_config::Problem;
+use portcullis_config::problem::Severity;
+
+pub use command::{Command, Demo, Explain, Origin};
+pub use files::Disk;
+pub use sources::{Loaded, Source, load};
+
+/// Everything went well.
+const SUCCESS: u8 = 0;
+/// The configuration has errors, or what was asked for failed.
+const FAILURE: u8 = 1;
+/// The command line makes no sense.
+const USAGE: u8 = 2;
+
+/// Does what the command line says. `serve` runs the gateway until it is told to stop.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    serve: impl FnOnce(Loaded) -> ExitCode,
+) -> ExitCode {
+    let words: Vec<String> =
+        arguments.into_iter().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
+    let command = match Command::parse(&words) {
+        Ok(command) => command,
+        Err(message) => {
+            complain(&message);
+            return USAGE.into();
+        }
+    };
+    let (environment, disk) = (environment(), Disk::default());
+    match command {
+        Command::Run { flags } => match load(&flags, &environment, &disk) {
+            Ok(loaded) => serve(loaded),
+            Err(problems) => {
+                report(&problems);
+                FAILURE.into()
+            }
+        },
+        Command::Check { flags, files } => {
+            let report = check::run(&flags, &files, &environment, &disk);
+            show(&report.text);
+            if report.errors > 0 { FAILURE.into() } else { SUCCESS.into() }
+        }
+        Command::Healthcheck { flags } => match load(&flags, &environment, &disk) {
+            Ok(loaded) => finish(health::check(&loaded.install)),
+            Err(problems) => {
+                report(&problems);
+                FAILURE.into()
+            }
+        },
+        Command::Explain(_) | Command::Demo(_) => {
+            complain("this command is not part of this build");
+            FAILURE.into()
+        }
+        Command::Version => finish(Ok(help::version())),
+        Command::Help(topic) => finish(Ok(topic)),
+    }
+}
+
+/// The environment as text; what is no text cannot be an option.
+fn environment() -> Vec<(String, String)> {
+    let variables = std::env::vars_os();
+    let text = |it: OsString| it.into_string().ok();
+    variables.filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+fn finish(outcome: Result<String, String>) -> ExitCode {
+    match outcome {
+        Ok(text) => {
+            show(text.trim_end());
+            SUCCESS.into()
+        }
+        Err(message) => {
+            complain(&message);
+            FAILURE.into()
+        }
+    }
+}
+
+/// Writes problems to standard error, one a line.
+fn report(problems: &[Problem]) {
+    for problem in problems {
+        complain(&line(problem));
+    }
+}
+
+/// `error: install.yml:3:5: …`.
+fn line(problem: &Problem) -> String {
+    match problem.severity {
+        Severity::Error => format!("error: {problem}"),
+        Severity::Warning => format!("warning: {problem}"),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
+fn show(text: &str) {
+    println!("{text}");
+}
+
+#[allow(clippy::print_stderr, reason = "there is no log yet when the command line is read")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

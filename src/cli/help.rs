@@ -1,0 +1,220 @@
+//! The texts of `help` and `version`.
+
+use portcullis_config::tree::decode::nearest;
+
+use crate::install::schema::{Field, Shape};
+
+/// The help on a command, or on the whole program.
+pub(super) fn topic(name: Option<&str>) -> Result<String, String> {
+    match name {
+        None => Ok(PROGRAM.to_owned()),
+        Some("flags") => Ok(flags()),
+        Some("check") => Ok(CHECK.to_owned()),
+        Some("explain") => Ok(EXPLAIN.to_owned()),
+        Some("demo") => Ok(DEMO.to_owned()),
+        Some("healthcheck") => Ok(HEALTHCHECK.to_owned()),
+        Some("version") => Ok(VERSION.to_owned()),
+        Some(other) => Err(unknown_command(other)),
+    }
+}
+
+/// The version and what it was built for.
+pub(super) fn version() -> String {
+    // Traefik's names for architectures are Go's.
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!(
+        "Version:      {}\nRust version: {}\nOS/Arch:      {}/{architecture}",
+        env!("CARGO_PKG_VERSION"),
+        env!("CARGO_PKG_RUST_VERSION"),
+        std::env::consts::OS,
+    )
+}
+
+/// What to say about a command that there is not.
+pub(super) fn unknown_command(word: &str) -> String {
+    let hint = nearest(word, COMMANDS).map(|it| format!("; did you mean `{it}`?"));
+    let hint = hint.unwrap_or_else(|| "; see `portcullis help`".to_owned());
+    format!("there is no command `{word}`{hint}")
+}
+
+/// Every flag with its manual, as the types of the install configuration have it.
+fn flags() -> String {
+    let mut text = FLAGS.to_owned();
+    for (path, field) in Shape::of_install().options() {
+        text.push_str(&flag(&path, field));
+    }
+    text
+}
+
+fn flag(path: &str, field: &Field) -> String {
+    let value = match (&field.shape, field.default.as_str()) {
+        (Shape::Block(_) | Shape::Map(_), _) => String::new(),
+        (_, "") => String::new(),
+        (_, default) => format!(" (default {default})"),
+    };
+    format!("\n  --{path}{value}\n      {}\n", field.manual)
+}
+
+const COMMANDS: &[&str] = &["check", "demo", "explain", "healthcheck", "help", "version"];
+
+const PROGRAM: &str = "\
+portcullis takes requests from the world and sends each to the right server: an ingress gateway that
+reads the configuration of Traefik v3 (labels, files, flags) and needs the processor time of nginx.
+
+USAGE
+  portcullis [FLAGS]                            run the gateway
+  portcullis check [FLAGS] [FILE]...            validate configuration without starting
+  portcullis explain METHOD URL [-H HEADER]...  which router takes this request, and why
+  portcullis demo                               see it work: sample back ends, configuration and API
+  portcullis healthcheck [FLAGS]                ask a running gateway whether it is well
+  portcullis version                            print the version
+  portcullis help [COMMAND | flags]             this text; more on a command; every flag
+
+START HERE
+  portcullis demo
+      One command, no other software.
+
+  portcullis --configFile=portcullis.toml
+      With this file, and routers in the folder `routes` that are followed as they change:
+
+          [entryPoints.web]
+          address = \":80\"
+
+          [providers.file]
+          directory = \"routes\"
+
+  portcullis --providers.docker --entryPoints.web.address=:80
+      Containers say themselves what they serve, by a label such as
+      traefik.http.routers.shop.rule=Host(`shop.example`).
+
+THE FLAGS USED MOST
+  --configFile=portcullis.toml                 read everything from a file (TOML or YAML) instead of flags
+  --entryPoints.web.address=:80                listen on port 80 and call that `web`
+  --entryPoints.web.http.redirections.entryPoint.to=websecure
+                                               send plain HTTP to the entry point `websecure`
+  --entryPoints.websecure.http.tls             routers of `websecure` take TLS connections
+  --providers.file.directory=routes            routing configuration from files
+  --providers.docker.exposedByDefault=false    from containers, but only those with the label traefik.enable=true
+  --log.level=INFO                             say more: TRACE, DEBUG, INFO, WARN, ERROR
+  --accessLog                                  a line for each request
+  --metrics.prometheus                         figures at :8080/metrics
+  --api.insecure                               the API at :8080/api, without authentication
+  --ping                                       health at :8080/ping, for `portcullis healthcheck`
+
+WHERE CONFIGURATION COMES FROM
+  One of these, the first that says anything; they are not merged:
+    1. a file: --configFile or PORTCULLIS_CONFIGFILE, else portcullis.toml, .yaml or .yml in /etc/portcullis,
+       $XDG_CONFIG_HOME, $HOME/.config or here, else the same with traefik for portcullis
+    2. flags, in any case
+    3. environment variables: PORTCULLIS_ENTRYPOINTS_WEB_ADDRESS=:80, or TRAEFIK_ENTRYPOINTS_WEB_ADDRESS
+  PORTCULLIS_WORKERS sets the number of workers; without it there is one for each processor.
+
+Options mean what they mean in Traefik; what is not served yet is named when the gateway starts.
+`portcullis help flags` prints all of them.
+";
+
+const CHECK: &str = "\
+portcullis check reads the install configuration (flags, file or environment, as the gateway would) and routing
+configuration from files, and prints every problem with its place. Nothing is started and nothing is listened on.
+
+USAGE
+  portcullis check [FLAGS] [FILE | FOLDER]...
+
+  Without files, those of the file provider are read.
+
+EXAMPLES
+  portcullis check --configFile=portcullis.toml
+  portcullis check routes/shop.yml
+
+Exits with 1 if there are errors.
+";
+
+const EXPLAIN: &str = "\
+portcullis explain says which entry point, router and chain of middlewares would take a request, and why each router
+that looks better does not.
+
+USAGE
+  portcullis explain METHOD URL [-H 'NAME: VALUE']... [--entrypoint NAME] [--api URL | --configFile=FILE]
+
+  -H, --header 'NAME: VALUE'   a header of the request; may be given again
+  --entrypoint NAME            where the request arrives
+  --api URL                    ask a running gateway
+  --configFile FILE            read the files of this install configuration
+
+EXAMPLES
+  portcullis explain GET https://shop.example/cart --configFile=portcullis.toml
+  portcullis explain GET http://shop.example/ -H 'X-Debug: 1' --api http://localhost:8080
+";
+
+const DEMO: &str = "\
+portcullis demo runs a gateway with a sample configuration, servers behind it, and the API. It needs nothing else and
+ends with Ctrl-C.
+
+USAGE
+  portcullis demo [--port 8000] [--api-port 8080]
+";
+
+const HEALTHCHECK: &str = "\
+portcullis healthcheck asks the gateway that runs with the same install configuration for /ping, for at most five
+seconds. The gateway must run with --ping.
+
+USAGE
+  portcullis healthcheck [FLAGS]
+
+EXAMPLE
+  HEALTHCHECK CMD [\"portcullis\", \"healthcheck\", \"--ping\"]
+
+Prints `OK: URL` and exits with 0, or exits with 1.
+";
+
+const VERSION: &str = "\
+portcullis version prints the version and what it was built for.
+";
+
+const FLAGS: &str = "\
+Every flag of portcullis. <name> is a name of your choice, [n] the index of a list's element. Lists may also be written
+as a,b. Times are written as 10s, 1m30s or whole seconds. The same paths are the keys of a TOML or YAML file, and in
+upper case with underscores the names of environment variables.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_the_help_are_real() {
+        let shape = Shape::of_install();
+        let words = PROGRAM.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+        let mut count = 0;
+        for word in words.filter(|word| !word.starts_with("configFile")) {
+            let path = word.split('=').next().unwrap();
+            let steps: Vec<&str> = path.trim_end_matches(',').split('.').collect();
+            if !steps.starts_with(&["providers", "docker"]) {
+                assert!(shape.find(&steps).is_ok(), "{word}");
+            }
+            count += 1;
+        }
+        assert!(count >= 10, "{count}");
+    }
+
+    #[test]
+    fn all_flags_are_listed_with_default_and_manual() {
+        let text = flags();
+        assert!(
+            text.contains("--entryPoints.<name>.transport.lifeCycle.graceTimeOut (default 10s)"),
+            "{text}"
+        );
+        assert!(text.contains("--metrics.prometheus.buckets (default 0.1,0.3,1.2,5.0)"), "{text}");
+    }
+
+    #[test]
+    fn the_version_looks_as_that_of_traefik() {
+        let text = version();
+        assert!(text.starts_with(&format!("Version:      {}\n", env!("CARGO_PKG_VERSION"))));
+        assert!(text.contains("OS/Arch:      linux/"), "{text}");
+    }
+}
