@@ -35,6 +35,7 @@ macro_rules! middlewares {
 middlewares! {
     add_prefix::AddPrefix,
     chain_of::ChainOf,
+    headers::Headers,
     in_flight_req::InFlightReq,
     ip_allow_list::IpAllowList,
     ip_white_list::IpWhiteList,

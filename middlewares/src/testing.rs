@@ -58,7 +58,8 @@ pub(crate) fn compile<S: Settings>(settings: serde_json::Value) -> Result<Chain,
     (Kind::of::<S>().compile)(&tree, &mut TestBuild::new()).map(Chain::new)
 }
 
-/// Answers 200 with `X-Method`, `X-Target` and every request header as `Saw-<name>`.
+/// Answers 200 with `X-Method`, `X-Target` and every request header as `Saw-<name>`; a request header
+/// `Reply-<name>` comes back as `<name>`.
 pub(crate) struct Echo;
 
 impl Service for Echo {
@@ -69,6 +70,9 @@ impl Service for Echo {
         let method = HeaderValue::from_str(request.method.as_str()).unwrap();
         response.headers.insert("x-method", method);
         for (name, value) in &request.headers {
+            if let Some(name) = name.as_str().strip_prefix("reply-") {
+                response.headers.append(name.parse::<HeaderName>().unwrap(), value.clone());
+            }
             let name: HeaderName = format!("saw-{name}").parse().unwrap();
             response.headers.append(name, value.clone());
         }
