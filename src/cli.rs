@@ -111,6 +111,7 @@ fn show(text: &str) {
 }
 
 #[allow(clippy::print_stderr, reason = "there is no log yet when the command line is read")]
-fn complain(text: &str) {
+/// Says `text` on standard error.
+pub fn complain(text: &str) {
     eprintln!("{text}");
 }

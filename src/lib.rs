@@ -13,10 +13,14 @@
 //! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
 pub mod cli;
+pub mod entrypoint;
+pub mod gateway;
 pub mod http;
 pub mod install;
 pub mod net;
 pub mod observe;
+pub mod reload;
 pub mod snapshot;
 pub mod tls;
 pub mod upstream;
+pub mod worker;

@@ -8,6 +8,12 @@ fn main() -> ExitCode {
     cli::run(std::env::args_os(), serve)
 }
 
-fn serve(_: Loaded) -> ExitCode {
-    ExitCode::SUCCESS
+fn serve(loaded: Loaded) -> ExitCode {
+    match portcullis::gateway::run(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
 pub mod drain;
+pub mod listen;
 pub mod live;
 pub mod per_worker;
+pub mod proxy_protocol;
 pub mod task;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use portcullis_middlewares::Exchange;
-use portcullis_middlewares::message::{Body, BodyError, Request, Target};
+use portcullis_middlewares::message::{Body, BodyError, Request, Response, Target};
 
 use super::Observer;
 use super::series::{EntryPointSeries, RouterSeries};
@@ -74,6 +74,16 @@ impl Record {
             heads,
             observer: Arc::clone(observer),
         })
+    }
+}
+
+impl Record {
+    /// Notes the head of the response that the client gets.
+    pub fn answer(&mut self, response: &Response) {
+        self.status = response.status;
+        if let Some(heads) = &mut self.heads {
+            heads.response = response.headers.clone();
+        }
     }
 }
 

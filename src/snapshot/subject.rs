@@ -23,7 +23,8 @@ pub fn with<T>(request: &Request, look: impl FnOnce(&Seen<'_>) -> T) -> T {
     look(&Seen { request, host, path: path::routing_path(request.target.path()) })
 }
 
-/// A host as rules compare it: without port and one final dot, in lower case.
+/// A host as rules compare it: without port, brackets and one final dot, in lower
+/// case.
 pub fn routing_host(host: &str) -> Cow<'_, str> {
     let bare = match host.rsplit_once(':') {
         // An IPv6 address in brackets keeps its colons.
@@ -31,6 +32,7 @@ pub fn routing_host(host: &str) -> Cow<'_, str> {
         _ => host,
     };
     let bare = bare.strip_suffix('.').unwrap_or(bare);
+    let bare = bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(bare);
     if bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(bare.to_ascii_lowercase())
     } else {
@@ -72,7 +74,8 @@ mod tests {
     fn a_host_is_compared_without_port_dot_and_case() {
         assert_eq!(routing_host("Example.COM:8080"), "example.com");
         assert_eq!(routing_host("example.com."), "example.com");
-        assert_eq!(routing_host("[::1]:80"), "[::1]");
+        assert_eq!(routing_host("[::1]:80"), "::1");
+        assert_eq!(routing_host("[::1]"), "::1");
         assert_eq!(routing_host(""), "");
     }
 }

@@ -1,0 +1,4 @@
+//! Entry points: sockets, and what comes in by them.
+
+pub mod http;
+pub mod tcp;

@@ -1,0 +1,97 @@
+//! The handler of HTTP requests: snapshot, route, chain, record.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use ::http::StatusCode;
+use futures_util::FutureExt;
+use portcullis_middlewares::message::{Body, Fault, Request, Response};
+use portcullis_middlewares::path::{self, EncodedCharacters};
+
+use crate::http::serve::Handler;
+use crate::net::live::Live;
+use crate::observe::Observer;
+use crate::observe::record::Record;
+use crate::snapshot::{EntryPoint, Route, Snapshot, subject};
+use crate::upstream::fault;
+
+/// Answers the requests of one entry point through the newest snapshot.
+pub struct Http {
+    /// Index of the entry point in snapshots.
+    pub index: usize,
+    /// The newest snapshot.
+    pub live: Arc<Live<Snapshot>>,
+    /// Takes the records.
+    pub observer: Arc<Observer>,
+    /// Escapes that paths may not hold.
+    pub denied: EncodedCharacters,
+}
+
+impl Handler for Http {
+    async fn handle(
+        &self,
+        request: Request,
+        body_bytes: Option<Arc<AtomicU64>>,
+    ) -> (Response, Option<Box<Record>>) {
+        let snapshot = self.live.load();
+        let Some(entry_point) = snapshot.entry_points.get(self.index) else {
+            return (Response::not_found(), None);
+        };
+        let mut record = Record::begin(&request, &entry_point.series, &self.observer);
+        record.request_bytes = body_bytes;
+        let response = match self.find(entry_point, &request) {
+            Ok(route) => {
+                drop(snapshot);
+                record.router = Some(Arc::clone(&route.series));
+                run(&route, request, &record).await
+            }
+            Err(response) => *response,
+        };
+        record.answer(&response);
+        (response, Some(record))
+    }
+}
+
+impl Http {
+    /// The route of a request, or the answer where it has none.
+    fn find(
+        &self,
+        entry_point: &EntryPoint,
+        request: &Request,
+    ) -> Result<Arc<Route>, Box<Response>> {
+        let routes = match &request.connection.tls {
+            Some(_) => &entry_point.secure,
+            None => &entry_point.plain,
+        };
+        let (found, admitted) = subject::with(request, |subject| {
+            let admitted = request.connection.tls.as_ref().is_none_or(|tls| {
+                entry_point
+                    .policy
+                    .admits(&tls.options, crate::http::matcher::Subject::host(subject))
+            });
+            (routes.find(subject).cloned(), admitted)
+        });
+        let Some(route) = found else { return Err(Box::new(Response::not_found())) };
+        if !self.denied.is_empty()
+            && path::find_encoded(request.target.path(), self.denied).is_some()
+        {
+            return Err(Box::new(Response::new(StatusCode::BAD_REQUEST, Body::Empty)));
+        }
+        if !admitted {
+            // RFC 9110 section 15.5.20: the connection was accepted on other terms than the host asks for.
+            return Err(Box::new(Response::bare(StatusCode::MISDIRECTED_REQUEST)));
+        }
+        Ok(route)
+    }
+}
+
+/// A panic ends one request, with a 500, and nothing else.
+async fn run(route: &Route, request: Request, record: &Record) -> Response {
+    let answer = AssertUnwindSafe(route.run(request, &record.exchange)).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        tracing::error!(router = %route.series.name, "a request panicked; please report this");
+        record.exchange.note(|facts| facts.fault = Some(Fault::Panic));
+        fault::answer(Fault::Panic)
+    })
+}

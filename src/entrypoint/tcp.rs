@@ -1,0 +1,181 @@
+//! Accepting connections of a TCP entry point and telling TLS from plain HTTP.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::HeaderValue;
+use bytes::{Bytes, BytesMut};
+use portcullis_middlewares::message::{Connection, Tls};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::http::Http;
+use crate::http::serve::{Protocol, Session};
+use crate::http::settings::{Append, Settings};
+use crate::net::drain::Drain;
+use crate::net::proxy_protocol::{self, Trust};
+use crate::net::task;
+use crate::observe::Observer;
+use crate::tls::accept;
+
+/// A TCP entry point.
+pub struct Entrance {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it speaks HTTP.
+    pub settings: Arc<Settings>,
+    /// Answers its requests.
+    pub handler: Arc<Http>,
+    /// Whose PROXY headers are believed; `None` = the protocol is off.
+    pub proxy_protocol: Option<Trust>,
+    /// Told when the gateway ends.
+    pub drain: Drain,
+    /// Counts connections.
+    pub observer: Arc<Observer>,
+}
+
+/// How long a first byte may take where reading has no limit: nobody may wait for ever in silence.
+const FIRST_BYTE: Duration = Duration::from_secs(60);
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+impl Entrance {
+    /// Accepts connections until the drain begins; what was accepted by then goes on.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut drain = self.drain.clone();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => self.accepted(accepted).await,
+                () = drain.begun() => break,
+            }
+        }
+        crate::net::listen::empty(listener, |stream, peer| self.begin(stream, peer)).await;
+    }
+
+    async fn accepted(self: &Arc<Self>, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((stream, peer)) => self.begin(stream, peer),
+            Err(error) => crate::net::listen::refused(&self.name, &error).await,
+        }
+    }
+
+    fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let entrance = Arc::clone(self);
+        let hold = self.drain.hold();
+        task::spawn(async move {
+            let _open = entrance.observer.connection_opened(&entrance.name);
+            let _hold = hold;
+            if let Err(error) = entrance.connection(stream, peer).await {
+                tracing::debug!(entry_point = %entrance.name, %peer, %error, "connection ended");
+            }
+        });
+    }
+
+    async fn connection(
+        self: &Arc<Self>,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
+        let mut addresses = (peer, stream.local_addr()?);
+        if let Some(trust) = &self.proxy_protocol {
+            let read = proxy_protocol::read(&mut stream, peer.ip(), trust);
+            if let Some(told) = tokio::time::timeout(limit, read).await?? {
+                addresses = told;
+            }
+        }
+        let mut first = [0; 24];
+        let seen = tokio::time::timeout(limit, stream.peek(&mut first)).await??;
+        match first.get(..seen) {
+            None | Some([]) => Ok(()),
+            Some([HANDSHAKE_RECORD, ..]) => self.secure(stream, addresses).await,
+            Some(bytes) => {
+                let begun = H2_PREFACE.starts_with(bytes) || bytes.starts_with(H2_PREFACE);
+                self.plain(stream, addresses, begun).await
+            }
+        }
+    }
+
+    async fn secure(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        addresses: (SocketAddr, SocketAddr),
+    ) -> io::Result<()> {
+        let snapshot = self.handler.live.load();
+        let local = addresses.1.ip().to_canonical();
+        let index = self.handler.index;
+        let limit = self.settings.read_timeout.unwrap_or(HANDSHAKE).min(HANDSHAKE);
+        let accepted = accept::accept(stream, limit, move |name| {
+            let entry_point = snapshot.entry_points.get(index);
+            let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
+            entry_point.policy.choose(name, local)
+        })
+        .await
+        .map_err(io::Error::other)?;
+        let protocol = if accepted.is_http2() { Protocol::Http2 } else { Protocol::Http1 };
+        let session = self.session(addresses, Some(accepted.tls));
+        session.serve(accepted.stream, Bytes::new(), protocol).await;
+        Ok(())
+    }
+
+    /// Plain HTTP; `may_be_h2` if the first bytes look like the preface of h2.
+    async fn plain(
+        self: &Arc<Self>,
+        mut stream: TcpStream,
+        addresses: (SocketAddr, SocketAddr),
+        may_be_h2: bool,
+    ) -> io::Result<()> {
+        let mut prefix = BytesMut::new();
+        let mut protocol = Protocol::Http1;
+        if may_be_h2 {
+            let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
+            protocol = tokio::time::timeout(limit, preface(&mut stream, &mut prefix)).await??;
+        }
+        let session = self.session(addresses, None);
+        session.serve(stream, prefix.freeze(), protocol).await;
+        Ok(())
+    }
+
+    fn session(
+        &self,
+        (peer, local): (SocketAddr, SocketAddr),
+        tls: Option<Tls>,
+    ) -> Arc<Session<Http>> {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let forwarded_for = match self.settings.forwarded.append {
+            Append::Peer => address_header(peer.ip()),
+            Append::Nothing => None,
+        };
+        let entry_point = Arc::clone(&self.name);
+        let connection = Connection { peer, local, entry_point, tls, forwarded_for };
+        let (settings, drain) = (Arc::clone(&self.settings), self.drain.clone());
+        Session::new(Arc::clone(&self.handler), Arc::new(connection), settings, drain)
+    }
+}
+
+/// First byte of a TLS connection: a handshake record.
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// RFC 9113 section 3.4.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+fn address_header(ip: IpAddr) -> Option<HeaderValue> {
+    HeaderValue::from_str(&ip.to_string()).ok()
+}
+
+/// Reads until the bytes are, or are not, the preface of h2.
+async fn preface(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Protocol> {
+    loop {
+        if read.len() >= H2_PREFACE.len() {
+            let is_h2 = read.starts_with(H2_PREFACE);
+            return Ok(if is_h2 { Protocol::Http2 } else { Protocol::Http1 });
+        }
+        if !H2_PREFACE.starts_with(read) || stream.read_buf(read).await? == 0 {
+            return Ok(Protocol::Http1);
+        }
+    }
+}

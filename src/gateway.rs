@@ -1,0 +1,255 @@
+//! The gateway: wires everything from the install configuration, runs until a signal, ends without losing a request.
+
+mod internal;
+mod settings;
+mod sockets;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use portcullis_config::Problem;
+use portcullis_config::problem::Severity;
+use portcullis_providers::State;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Loaded;
+use crate::entrypoint::http::Http;
+use crate::entrypoint::tcp::Entrance;
+use crate::install::{Install, Protocol};
+use crate::net::drain::Drainer;
+use crate::net::live::Live;
+use crate::net::task;
+use crate::observe::Observer;
+use crate::observe::series::EntryPointSeries;
+use crate::reload::watch::{self, Pace, Reload};
+use crate::snapshot::Snapshot;
+use crate::snapshot::compile::Context;
+use crate::tls::configurations::{Configurations, Conflicts};
+use crate::upstream::pool;
+use crate::worker::{self, Duty, Worker};
+
+/// Runs the gateway until it is told to stop.
+pub fn run(loaded: Loaded) -> anyhow::Result<()> {
+    let count = worker::count(loaded.workers.map(usize::from));
+    task::set_workers(count);
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the control runtime")?;
+    control.block_on(serve(loaded, count))
+}
+
+/// The gateway while it runs.
+struct Gateway {
+    install: Install,
+    observer: Arc<Observer>,
+    drainer: Drainer,
+    entrances: Vec<Arc<Entrance>>,
+    states: Vec<State>,
+    workers: Vec<Worker>,
+}
+
+async fn serve(loaded: Loaded, count: usize) -> anyhow::Result<()> {
+    let Loaded { install, warnings, source, .. } = loaded;
+    tracing::info!("portcullis {} starts with {source}", env!("CARGO_PKG_VERSION"));
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let observer = Observer::silent();
+    let drainer = Drainer::new();
+    let mut shared = internal::Services::new(&install, &observer, drainer.drain());
+    let context = Arc::new(context(&install, &mut shared)?);
+    let live = Arc::new(Live::new(Arc::new(watch::empty(&context))));
+    shared.begin(&live);
+    let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
+    let (reload, states) = reload(&install, context, live, &observer)?;
+    let workers = start(&install, &entrances, count)?;
+    task::spawn(pool::sweep_forever());
+    task::spawn(reload.run());
+    let gateway = Gateway { install, observer, drainer, entrances, states, workers };
+    gateway.until_told().await?;
+    gateway.end().await;
+    Ok(())
+}
+
+fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result<Context> {
+    let entry_points = install
+        .entry_points
+        .iter()
+        .filter(|(_, entry_point)| entry_point.address.protocol() == Protocol::Tcp)
+        .map(|(name, entry_point)| {
+            let series = EntryPointSeries { name: name.as_str().into() };
+            (settings::defaults(name, entry_point, install), Arc::new(series))
+        })
+        .collect();
+    Ok(Context {
+        entry_points,
+        internal: std::mem::take(&mut shared.by_name),
+        default_transport: settings::default_transport(&install.servers_transport),
+        tls: Configurations::new().map_err(anyhow::Error::msg)?,
+        conflicts: if install.core.strict_tls_options {
+            Conflicts::Refuse
+        } else {
+            Conflicts::FallBack
+        },
+    })
+}
+
+fn entrances(
+    install: &Install,
+    context: &Context,
+    live: &Arc<Live<Snapshot>>,
+    observer: &Arc<Observer>,
+    drainer: &Drainer,
+) -> anyhow::Result<Vec<Arc<Entrance>>> {
+    let mut entrances = Vec::new();
+    for (index, (defaults, _)) in context.entry_points.iter().enumerate() {
+        let Some(entry_point) = install.entry_points.get(&*defaults.name) else { continue };
+        let about = || format!("entry point `{}`", defaults.name);
+        let settings = settings::http(entry_point, install).map_err(anyhow::Error::msg);
+        let settings = settings.with_context(about)?;
+        let trust = settings::proxy_protocol(entry_point).map_err(anyhow::Error::msg);
+        entrances.push(Arc::new(Entrance {
+            name: Arc::clone(&defaults.name),
+            handler: Arc::new(Http {
+                index,
+                live: Arc::clone(live),
+                observer: Arc::clone(observer),
+                denied: settings.denied_characters,
+            }),
+            settings: Arc::new(settings),
+            proxy_protocol: trust.with_context(about)?,
+            drain: drainer.drain(),
+            observer: Arc::clone(observer),
+        }));
+    }
+    Ok(entrances)
+}
+
+fn reload(
+    install: &Install,
+    context: Arc<Context>,
+    live: Arc<Live<Snapshot>>,
+    observer: &Arc<Observer>,
+) -> anyhow::Result<(Reload, Vec<State>)> {
+    let pace = match install.providers.providers_throttle_duration.and_then(|d| d.positive()) {
+        Some(pause) => Pace::Throttle(pause),
+        None => Pace::Quiet,
+    };
+    let mut reload = Reload::new(context, live, Arc::clone(observer), pace);
+    reload.add_internal(internal::routing(install));
+    let mut states = Vec::new();
+    for (name, options) in install.providers.served() {
+        let kind = portcullis_providers::Kind::find(name)
+            .with_context(|| format!("provider `{name}` is not part of this build"))?;
+        let provider =
+            (kind.build)(options).map_err(|problems| anyhow::anyhow!(lines(&problems)))?;
+        states.push(reload.add(provider));
+    }
+    Ok((reload, states))
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Opens the sockets and starts the workers on them.
+fn start(
+    install: &Install,
+    entrances: &[Arc<Entrance>],
+    count: usize,
+) -> anyhow::Result<Vec<Worker>> {
+    let mut inherited = sockets::inherited();
+    let mut duties: Vec<Vec<(Arc<Entrance>, std::net::TcpListener)>> =
+        (0..count).map(|_| Vec::new()).collect();
+    for entrance in entrances {
+        let Some(entry_point) = install.entry_points.get(&*entrance.name) else { continue };
+        let listeners = sockets::open(&entrance.name, entry_point, count, &mut inherited)
+            .with_context(|| {
+                format!("entry point `{}`: cannot listen on {}", entrance.name, entry_point.address)
+            })?;
+        if let Some(address) = listeners.first().and_then(|it| it.local_addr().ok()) {
+            tracing::info!(entry_point = %entrance.name, "listening on {address}");
+        }
+        for (duty, listener) in duties.iter_mut().zip(listeners) {
+            duty.push((Arc::clone(entrance), listener));
+        }
+    }
+    sockets::notify_ready();
+    let start = |(index, sockets): (usize, Vec<_>)| Worker::start(index, duty(sockets));
+    let workers: std::io::Result<Vec<Worker>> = duties.into_iter().enumerate().map(start).collect();
+    workers.context("cannot start a worker")
+}
+
+fn duty(sockets: Vec<(Arc<Entrance>, std::net::TcpListener)>) -> Duty {
+    Box::new(move || {
+        Box::pin(async move {
+            for (entrance, listener) in sockets {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => {
+                        task::spawn(entrance.accept(listener));
+                    }
+                    Err(error) => tracing::error!(%error, "cannot use a listening socket"),
+                }
+            }
+        })
+    })
+}
+
+impl Gateway {
+    /// Serves signals until one of them asks for the end.
+    async fn until_told(&self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        let mut reopen = signal(SignalKind::user_defined1()).context("cannot wait for SIGUSR1")?;
+        let mut reread = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = reopen.recv() => self.observer.reopen(),
+                _ = reread.recv() => self.states.iter().for_each(State::ask_again),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends in order: health checks fail first, then nothing new is accepted, then what runs may finish.
+    async fn end(self) {
+        let wait = self.longest(|cycle| cycle.request_accept_grace_timeout);
+        let grace = self.longest(|cycle| cycle.grace_time_out);
+        tracing::info!("stopping; requests that run get up to {grace:?}");
+        self.observer.stopping();
+        tokio::time::sleep(wait).await;
+        self.drainer.begin();
+        let mut impatient = signal(SignalKind::interrupt()).ok();
+        let again = async {
+            match &mut impatient {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.drainer.ended() => {}
+            () = tokio::time::sleep(grace) => {
+                tracing::warn!("{} connections were still open", self.drainer.held());
+            }
+            _ = again => tracing::warn!("stopped at once by a second signal"),
+        }
+        drop(self.entrances);
+        self.observer.flush();
+        self.workers.into_iter().for_each(Worker::stop);
+    }
+
+    fn longest(
+        &self,
+        choose: impl Fn(&crate::install::LifeCycle) -> portcullis_config::units::Duration,
+    ) -> Duration {
+        let cycles = self.install.entry_points.values().map(|e| choose(&e.transport.life_cycle));
+        cycles.filter_map(|duration| duration.positive()).max().unwrap_or_default()
+    }
+}

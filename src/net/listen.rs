@@ -1,0 +1,161 @@
+//! Listening sockets: one for each worker on one address, and their end without a lost connection.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Connections that wait to be accepted on one socket.
+const BACKLOG: i32 = 4096;
+
+/// Whether other processes may listen on the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// They may: `reusePort`.
+    Allowed,
+    /// A second one is an error.
+    Refused,
+}
+
+/// Opens `count` sockets on one address, so that each worker has its own queue. `host` = `None` listens on all addresses,
+/// IPv4 and IPv6. Port 0 takes a free one.
+pub fn bind(
+    host: Option<IpAddr>,
+    port: u16,
+    count: usize,
+    sharing: Sharing,
+) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut address = SocketAddr::new(host.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
+    if sharing == Sharing::Refused {
+        // Sockets of this process share the port by the option that would let any other process in, too. A first
+        // socket without it finds out whether somebody is there.
+        let probe = open(address, host.is_none(), false)?;
+        probe.listen(1)?;
+        address.set_port(probe.local_addr()?.as_socket().map_or(port, |local| local.port()));
+    }
+    let mut sockets: Vec<std::net::TcpListener> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = open(address, host.is_none(), true)?;
+        socket.listen(BACKLOG)?;
+        let socket: std::net::TcpListener = socket.into();
+        address.set_port(socket.local_addr()?.port());
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+fn open(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
+    match open_one(address, both, shared) {
+        // A machine without IPv6.
+        Err(error) if both && error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => {
+            let any = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+            open_one(SocketAddr::new(any, address.port()), false, shared)
+        }
+        result => result,
+    }
+}
+
+fn open_one(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(!both)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Waits a little after a failed accept: with no file descriptors left it would fail again at once, for ever.
+pub async fn refused(entry_point: &str, error: &io::Error) {
+    let transient = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    );
+    if !transient {
+        tracing::warn!(entry_point, %error, "cannot accept connections; is `ulimit -n` large enough?");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// How long connections in the making get to arrive in the queue.
+const LAST_ARRIVALS: Duration = Duration::from_millis(100);
+
+/// Closes a listening socket without resetting a connection: no new handshake begins, those under way end in the queue,
+/// the queue is emptied.
+pub async fn empty(listener: TcpListener, mut take: impl FnMut(TcpStream, SocketAddr)) {
+    if let Err(error) = drop_syn(&listener) {
+        tracing::debug!(%error, "cannot filter new handshakes");
+    }
+    let end = tokio::time::Instant::now() + LAST_ARRIVALS;
+    while let Ok(accepted) = tokio::time::timeout_at(end, listener.accept()).await {
+        if let Ok((stream, peer)) = accepted {
+            take(stream, peer);
+        }
+    }
+}
+
+/// Has the kernel drop every segment with SYN that comes for this socket (a classic BPF program over the TCP header); the
+/// client asks again a second later and finds the port closed, or the next process.
+fn drop_syn(listener: &TcpListener) -> io::Result<()> {
+    const FLAGS_OFFSET: u32 = 13;
+    const SYN: u32 = 0x02;
+    let filter = [
+        // A = byte at FLAGS_OFFSET; if A & SYN then drop else take all.
+        SockFilter::new(0x30, 0, 0, FLAGS_OFFSET),
+        SockFilter::new(0x45, 0, 1, SYN),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    socket2::SockRef::from(listener).attach_filter(&filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_address_has_a_socket_for_each_worker() {
+        let sockets = bind(Some([127, 0, 0, 1].into()), 0, 3, Sharing::Refused).unwrap();
+        let ports: Vec<u16> =
+            sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+        assert_eq!(ports.len(), 3);
+        assert!(ports.iter().all(|port| *port == ports[0]));
+    }
+
+    #[tokio::test]
+    async fn a_second_process_is_an_error_unless_sharing_is_allowed() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let host = Some([127, 0, 0, 1].into());
+        let error = bind(host, port, 1, Sharing::Refused).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_both_families() {
+        let sockets = bind(None, 0, 1, Sharing::Refused).unwrap();
+        let port = sockets[0].local_addr().unwrap().port();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        assert!(std::net::TcpStream::connect(("::1", port)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn connections_in_the_queue_are_taken_before_the_end() {
+        let mut sockets = bind(Some([127, 0, 0, 1].into()), 0, 1, Sharing::Refused).unwrap();
+        let listener = TcpListener::from_std(sockets.remove(0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waiting = std::net::TcpStream::connect(address).unwrap();
+        let mut taken = Vec::new();
+        empty(listener, |stream, peer| taken.push((stream, peer))).await;
+        assert_eq!(taken[0].1, waiting.local_addr().unwrap());
+        assert!(std::net::TcpStream::connect(address).is_err());
+    }
+}

@@ -1,0 +1,172 @@
+//! The configurations of all providers in one: full names, default entry points, what routers take from entry points.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use portcullis_config::problem::Kind;
+use portcullis_config::routing::http::{Observability, Router};
+use portcullis_config::routing::tls::Tls;
+use portcullis_config::{Name, Problem, Routing};
+use portcullis_providers::Published;
+
+use crate::snapshot::configuration::{ByDefault, Configuration, EntryPointDefaults};
+
+/// Merges what providers said, given in the order that breaks ties of priority.
+pub fn merge(
+    said: &[(Arc<str>, Arc<Published>)],
+    entry_points: &[EntryPointDefaults],
+) -> Configuration {
+    let mut merged = Configuration::default();
+    for (provider, published) in said {
+        let Routing { http, tcp, udp, tls } = &published.routing;
+        for (name, router) in &http.routers {
+            let name = Name::qualify(name, provider);
+            add_router(&mut merged.routers, name, router.clone(), entry_points);
+        }
+        qualify_into(&mut merged.services, &http.services, provider);
+        qualify_into(&mut merged.middlewares, &http.middlewares, provider);
+        qualify_into(&mut merged.servers_transports, &http.servers_transports, provider);
+        extend_text(&mut merged.tcp.routers, &tcp.routers, provider);
+        extend_text(&mut merged.tcp.services, &tcp.services, provider);
+        extend_text(&mut merged.tcp.middlewares, &tcp.middlewares, provider);
+        extend_text(&mut merged.udp.routers, &udp.routers, provider);
+        extend_text(&mut merged.udp.services, &udp.services, provider);
+        for problem in &published.problems {
+            merged.problems.push(qualify_problem(problem.clone(), provider));
+        }
+        merge_tls(&mut merged, tls, provider);
+    }
+    refuse_doubles(&mut merged, said);
+    merged
+}
+
+fn qualify_into<T: Clone>(
+    into: &mut IndexMap<Name, T>,
+    from: &IndexMap<String, T>,
+    provider: &str,
+) {
+    into.extend(from.iter().map(|(name, value)| (Name::qualify(name, provider), value.clone())));
+}
+
+fn extend_text<T: Clone>(
+    into: &mut IndexMap<String, T>,
+    from: &IndexMap<String, T>,
+    provider: &str,
+) {
+    let qualified = |name: &String| Name::qualify(name, provider).to_string();
+    into.extend(from.iter().map(|(name, value)| (qualified(name), value.clone())));
+}
+
+/// Objects are named in full from here on; files, containers and the like keep the name they have.
+fn qualify_problem(mut problem: Problem, provider: &str) -> Problem {
+    let named = !matches!(
+        problem.about.kind,
+        Kind::File | Kind::Container | Kind::Provider | Kind::Install | Kind::EntryPoint
+    );
+    let is_default = problem.about.name == "default";
+    let global = matches!(problem.about.kind, Kind::TlsOptions | Kind::TlsStore) && is_default;
+    if named && !global && problem.about.kind != Kind::TlsCertificate {
+        problem.about.name = Name::qualify(&problem.about.name, provider).to_string();
+    }
+    problem
+}
+
+/// Adds a router; one on several entry points, of which some have settings for their routers, is added once for each
+/// of those. Traefik: `<entry point>-<router>@<provider>`.
+fn add_router(
+    routers: &mut IndexMap<Name, Router>,
+    name: Name,
+    mut router: Router,
+    entry_points: &[EntryPointDefaults],
+) {
+    if !router.parent_refs.is_empty() {
+        routers.insert(name, router);
+        return;
+    }
+    if router.entry_points.is_empty() {
+        let defaults = entry_points.iter().filter(|e| e.by_default == ByDefault::Yes);
+        router.entry_points = defaults.map(|entry_point| entry_point.name.to_string()).collect();
+    }
+    let wanted = std::mem::take(&mut router.entry_points);
+    let several = wanted.len() > 1;
+    let mut rest = Vec::new();
+    for entry_point in wanted {
+        let defaults = entry_points.iter().find(|e| *e.name == *entry_point && has_model(e));
+        let Some(defaults) = defaults else {
+            rest.push(entry_point);
+            continue;
+        };
+        let own =
+            if several { Name::verbatim(&format!("{entry_point}-{name}")) } else { name.clone() };
+        routers.insert(own, with_defaults(router.clone(), defaults));
+    }
+    if !rest.is_empty() || !several && !routers.contains_key(&name) {
+        router.entry_points = rest;
+        routers.insert(name, router);
+    }
+}
+
+fn has_model(entry_point: &EntryPointDefaults) -> bool {
+    !entry_point.middlewares.is_empty()
+        || entry_point.tls.is_some()
+        || entry_point.observability != Observability::default()
+}
+
+fn with_defaults(mut router: Router, defaults: &EntryPointDefaults) -> Router {
+    router.entry_points = vec![defaults.name.to_string()];
+    let mut middlewares = defaults.middlewares.clone();
+    middlewares.append(&mut router.middlewares);
+    router.middlewares = middlewares;
+    // Traefik: the settings are taken as a block, not field by field.
+    router.tls = router.tls.or_else(|| defaults.tls.clone());
+    let own = router.observability.unwrap_or_default();
+    let common = &defaults.observability;
+    let observability = Observability {
+        access_logs: own.access_logs.or(common.access_logs),
+        metrics: own.metrics.or(common.metrics),
+        tracing: own.tracing.or(common.tracing),
+        trace_verbosity: match own.trace_verbosity.as_str() {
+            "" => common.trace_verbosity.clone(),
+            _ => own.trace_verbosity,
+        },
+    };
+    router.observability = (observability != Observability::default()).then_some(observability);
+    router
+}
+
+fn merge_tls(merged: &mut Configuration, tls: &Tls, provider: &str) {
+    merged.tls.certificates.extend(tls.certificates.iter().cloned());
+    for (name, options) in &tls.options {
+        let name = match name.as_str() {
+            "default" => name.clone(),
+            _ => Name::qualify(name, provider).to_string(),
+        };
+        merged.tls.options.insert(name, options.clone());
+    }
+    for (name, store) in &tls.stores {
+        merged.tls.stores.insert(name.clone(), store.clone());
+    }
+}
+
+/// Traefik: options or a store called `default` that two providers define are nobody's.
+fn refuse_doubles(merged: &mut Configuration, said: &[(Arc<str>, Arc<Published>)]) {
+    let definers = |has: &dyn Fn(&Tls) -> bool| -> Vec<&str> {
+        let tls = said.iter().filter(|(_, published)| has(&published.routing.tls));
+        tls.map(|(provider, _)| &**provider).collect()
+    };
+    let options = definers(&|tls| tls.options.contains_key("default"));
+    if options.len() > 1 {
+        merged.tls.options.shift_remove("default");
+        let message = format!("defined by several providers: {}", options.join(", "));
+        merged.problems.push(Problem::error(Kind::TlsOptions, "default", message));
+    }
+    let stores = definers(&|tls| tls.stores.contains_key("default"));
+    if stores.len() > 1 {
+        merged.tls.stores.shift_remove("default");
+        let message = format!("defined by several providers: {}", stores.join(", "));
+        merged.problems.push(Problem::error(Kind::TlsStore, "default", message));
+    }
+}
+
+#[cfg(test)]
+mod tests;

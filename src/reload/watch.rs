@@ -1,0 +1,207 @@
+//! Watching providers: their newest configurations, quiet times, restarts, and the swap of snapshots.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_config::Routing;
+use portcullis_config::problem::Severity;
+use portcullis_providers::{Contact, Provider, Published, Publisher, State};
+use tokio::sync::mpsc;
+
+use super::merge;
+use crate::net::live::Live;
+use crate::net::task;
+use crate::observe::Observer;
+use crate::snapshot::Snapshot;
+use crate::snapshot::compile::{self, Context};
+use crate::snapshot::configuration::{Configuration, EntryPointDefaults};
+
+/// When a change is applied: after this much quiet …
+const QUIET: Duration = Duration::from_millis(50);
+
+/// … and at the latest this long after the first change of a burst.
+const BURST: Duration = Duration::from_millis(250);
+
+/// First pause before a failed provider is started again; doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(100);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How changes are paced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// After a moment of quiet.
+    Quiet,
+    /// At most once in this time, as the user wishes.
+    Throttle(Duration),
+}
+
+/// The loop that turns what providers say into snapshots.
+pub struct Reload {
+    context: Arc<Context>,
+    live: Arc<Live<Snapshot>>,
+    observer: Arc<Observer>,
+    defaults: Vec<EntryPointDefaults>,
+    pace: Pace,
+    said: Vec<Said>,
+    changes: (mpsc::Sender<usize>, mpsc::Receiver<usize>),
+    applied: Option<Configuration>,
+}
+
+/// One provider and what it last said.
+struct Said {
+    provider: Arc<str>,
+    published: Option<Arc<Published>>,
+    inbox: Option<Arc<parking_lot::Mutex<Option<Published>>>>,
+    state: Option<State>,
+}
+
+/// The snapshot before anything was said: no routes.
+pub fn empty(context: &Context) -> Snapshot {
+    let (snapshot, prepared) = compile::compile(&Configuration::default(), None, context);
+    prepared.publish();
+    snapshot
+}
+
+impl Reload {
+    /// A loop without providers. `live` holds what [`empty`] made.
+    pub fn new(
+        context: Arc<Context>,
+        live: Arc<Live<Snapshot>>,
+        observer: Arc<Observer>,
+        pace: Pace,
+    ) -> Self {
+        let defaults = context.entry_points.iter().map(|(defaults, _)| defaults.clone()).collect();
+        let (said, changes) = (Vec::new(), mpsc::channel(64));
+        Self { context, live, observer, defaults, pace, said, changes, applied: None }
+    }
+
+    /// Adds what the gateway itself configures; it never changes.
+    pub fn add_internal(&mut self, routing: Routing) {
+        let published = Published { routing, problems: Vec::new() };
+        self.said.push(Said {
+            provider: "internal".into(),
+            published: Some(Arc::new(published)),
+            inbox: None,
+            state: None,
+        });
+    }
+
+    /// Adds a provider and starts it on this runtime; restarts it when it fails. Returns its state, by which it can be
+    /// asked to read everything again.
+    pub fn add(&mut self, mut provider: Box<dyn Provider>) -> State {
+        let name: Arc<str> = provider.name().into();
+        let (publisher, mut receiver) = portcullis_providers::channel();
+        let state = receiver.state();
+        let inbox: Arc<parking_lot::Mutex<Option<Published>>> = Arc::default();
+        let index = self.said.len();
+        let (changed, filled) = (self.changes.0.clone(), Arc::clone(&inbox));
+        task::spawn(async move {
+            loop {
+                let published = receiver.changed().await;
+                *filled.lock() = Some(published);
+                if changed.send(index).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let label = Arc::clone(&name);
+        task::spawn(async move { keep_running(&mut *provider, &publisher, &label).await });
+        let (inbox, kept) = (Some(inbox), Some(state));
+        self.said.push(Said { provider: name, published: None, inbox, state: kept });
+        self.said.last().and_then(|said| said.state.clone()).expect("pushed just now")
+    }
+
+    /// Applies changes for ever.
+    pub async fn run(mut self) {
+        self.apply();
+        loop {
+            let Some(index) = self.changes.1.recv().await else { return };
+            self.take(index);
+            self.wait_for_quiet().await;
+            self.apply();
+            if let Pace::Throttle(pause) = self.pace {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+
+    async fn wait_for_quiet(&mut self) {
+        let first_ever = self.applied.as_ref().is_none_or(|applied| applied.services.is_empty());
+        if self.pace != Pace::Quiet || first_ever {
+            return;
+        }
+        let latest = tokio::time::Instant::now() + BURST;
+        loop {
+            let quiet = (tokio::time::Instant::now() + QUIET).min(latest);
+            match tokio::time::timeout_at(quiet, self.changes.1.recv()).await {
+                Ok(Some(index)) => self.take(index),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, index: usize) {
+        let Some(said) = self.said.get_mut(index) else { return };
+        if let Some(published) = said.inbox.as_ref().and_then(|inbox| inbox.lock().take()) {
+            said.published = Some(Arc::new(published));
+        }
+    }
+
+    /// Merges, compiles and swaps, if there is something new.
+    fn apply(&mut self) {
+        while let Ok(index) = self.changes.1.try_recv() {
+            self.take(index);
+        }
+        let said: Vec<_> = self
+            .said
+            .iter()
+            .filter_map(|said| Some((Arc::clone(&said.provider), said.published.clone()?)))
+            .collect();
+        let configuration = merge::merge(&said, &self.defaults);
+        if self.applied.as_ref() == Some(&configuration) {
+            return;
+        }
+        let begun = Instant::now();
+        let old = self.live.load();
+        let (snapshot, prepared) = compile::compile(&configuration, Some(&old), &self.context);
+        log_new_problems(&snapshot, &old);
+        let (routers, problems) = (configuration.routers.len(), snapshot.report.problems.len());
+        prepared.publish();
+        self.live.store(Arc::new(snapshot));
+        self.applied = Some(configuration);
+        self.observer.reloaded(problems);
+        let took = begun.elapsed();
+        tracing::info!("reloaded: {routers} routers, {problems} problems, {took:.1?}");
+    }
+}
+
+/// Each problem is logged once, when it appears.
+fn log_new_problems(new: &Snapshot, old: &Snapshot) {
+    for problem in &new.report.problems {
+        if old.report.problems.contains(problem) {
+            continue;
+        }
+        match problem.severity {
+            Severity::Warning => tracing::warn!("{problem}"),
+            Severity::Error => tracing::error!("{problem}"),
+        }
+    }
+}
+
+/// Runs a provider, and again after a pause when it fails; what it last published stays.
+async fn keep_running(provider: &mut dyn Provider, publisher: &Publisher, name: &str) {
+    let mut pause = PAUSE;
+    loop {
+        let begun = Instant::now();
+        let Err(failure) = provider.run(publisher).await;
+        publisher.contact(Contact::Lost);
+        if begun.elapsed() > LONGEST_PAUSE {
+            pause = PAUSE;
+        }
+        let jitter = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        tracing::warn!(provider = name, "provider failed, again in {jitter:.1?}: {failure}");
+        tokio::time::sleep(jitter).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
