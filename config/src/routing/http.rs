@@ -10,49 +10,65 @@ pub use self::service::*;
 pub use self::transport::*;
 use crate::tree::{Node, Tree};
 
-/// The HTTP part of a routing configuration; maps keep the order of their source.
+/// The HTTP part of a routing configuration. Maps keep the order of their source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Http {
-    /// By name.
+    /// Routers by name: which requests go through which middlewares to which service.
     pub routers: IndexMap<String, Router>,
-    /// By name.
+    /// Services by name: who answers.
     pub services: IndexMap<String, Service>,
-    /// By name.
+    /// Middlewares by name, each of one kind.
     pub middlewares: IndexMap<String, Middleware>,
-    /// By name.
+    /// Transports by name: how services reach their servers.
     pub servers_transports: IndexMap<String, ServersTransport>,
 }
 
-/// What the user wrote to catch requests.
+/// Catches requests by a rule and sends them through middlewares to a service.
+///
+/// ```yaml
+/// http:
+///   routers:
+///     shop:
+///       rule: Host(`shop.example.com`) && PathPrefix(`/api`)
+///       entryPoints: [websecure]
+///       middlewares: [auth, strip-api]
+///       service: shop
+///       tls: {}
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Router {
-    /// Entry points it listens on; empty = all default ones.
+    /// The entry points it listens on. Without any it listens on those that are default entry points.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entry_points: Vec<String>,
-    /// Middlewares in order.
+    /// The middlewares, in the order in which a request meets them. A name without `@` is one of
+    /// the same provider.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub middlewares: Vec<String>,
-    /// The service that answers.
+    /// The service that answers. Required unless the router has children; providers that know
+    /// containers fill it in.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service: String,
-    /// The rule text.
+    /// Which requests it catches, for example ``Host(`a.example`) && !Path(`/metrics`)``. Required
+    /// unless the router is a child.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule: String,
-    /// Parents, if this is a child router.
+    /// The routers whose child this one is. A child sees what passed a parent's rule and
+    /// middlewares; it can have neither `tls`, `observability` nor `entryPoints` of its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parent_refs: Vec<String>,
-    /// `v2` or `v3`; empty = the default.
+    /// The syntax of the rule, `v3` or the older `v2`. Without it the default of the installation applies.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule_syntax: String,
-    /// Higher first; 0 = the length of the rule.
+    /// Routers with a higher priority are asked first. 0 means the length of the rule, so that
+    /// longer rules come first.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i64,
-    /// Present = only TLS connections.
+    /// With it the router catches only TLS connections, without it only plain ones. `tls: {}` is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<RouterTls>,
-    /// Per-router switches.
+    /// Switches access log, metrics and traces of this router off or on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observability: Option<Observability>,
     /// Set by providers that wrote the rule from a `defaultRule`: the recursion guard applies.
@@ -70,47 +86,47 @@ pub enum DefaultRule {
     Rendered,
 }
 
-/// TLS settings of a router.
+/// The TLS settings of a router.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouterTls {
-    /// Name of TLS options; empty = `default`.
+    /// The TLS options for the hosts of the rule. Without a name those called `default`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub options: String,
-    /// ACME resolver.
+    /// The resolver that obtains certificates for the hosts of the rule.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cert_resolver: String,
-    /// Names to request.
+    /// The names to obtain certificates for. Without any they are taken from `Host` in the rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<Domain>,
 }
 
-/// A main name and its alternatives.
+/// A main name and its alternatives on one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Domain {
-    /// The main name.
+    /// The main name, `example.com`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub main: String,
-    /// Alternative names.
+    /// Alternative names, `*.example.com`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sans: Vec<String>,
 }
 
-/// Per-router switches of access log, metrics and traces; absent = the entry point's, then on.
+/// What is observed of a router. What is absent is as the entry point has it, and on if that says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Observability {
-    /// Access log lines.
+    /// Whether requests appear in the access log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<bool>,
-    /// Metrics.
+    /// Whether requests are counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<bool>,
-    /// Traces.
+    /// Whether requests are traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracing: Option<bool>,
-    /// `minimal` or `detailed`.
+    /// How much a trace shows: `minimal`, or `detailed` for one span per middleware.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub trace_verbosity: String,
 }

@@ -13,127 +13,137 @@ use crate::units::{Duration, FileOrContent};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tcp {
-    /// By name.
+    /// Routers by name: which connections go through which middlewares to which service.
     pub routers: IndexMap<String, Router>,
-    /// By name.
+    /// Services by name: where connections go.
     pub services: IndexMap<String, Service>,
-    /// By name.
+    /// Middlewares by name, each of one kind.
     pub middlewares: IndexMap<String, Middleware>,
-    /// By name.
+    /// Transports by name: how services reach their servers.
     pub servers_transports: IndexMap<String, ServersTransport>,
 }
 
-/// What the user wrote to catch connections.
+/// Catches connections by a rule and sends them through middlewares to a service.
+///
+/// ```yaml
+/// tcp:
+///   routers:
+///     database:
+///       rule: HostSNI(`db.example.com`)
+///       service: database
+///       tls: { passthrough: true }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Router {
-    /// Entry points; empty = all default ones.
+    /// The entry points it listens on. Without any it listens on those that are default entry points.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entry_points: Vec<String>,
-    /// Middlewares in order.
+    /// The middlewares, in the order in which a connection meets them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub middlewares: Vec<String>,
-    /// The service.
+    /// The service that the connection goes to.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service: String,
-    /// The rule text.
+    /// Which connections it catches, for example ``HostSNI(`db.example.com`)``. Plain connections
+    /// have no name: ``HostSNI(`*`)``.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule: String,
-    /// `v2` or `v3`.
+    /// The syntax of the rule, `v3` or the older `v2`. Without it the default of the installation applies.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule_syntax: String,
-    /// Higher first; 0 = by length.
+    /// Routers with a higher priority are asked first. 0 means the length of the rule.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i64,
-    /// Present = TLS connections.
+    /// With it the router catches only TLS connections, without it only plain ones. `tls: {}` is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<RouterTls>,
 }
 
-/// TLS settings of a TCP router.
+/// The TLS settings of a TCP router.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouterTls {
-    /// Bytes go on encrypted.
+    /// Whether the server does TLS itself and receives the bytes as they came.
     pub passthrough: bool,
-    /// TLS options.
+    /// The TLS options. Without a name those called `default`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub options: String,
-    /// ACME resolver.
+    /// The resolver that obtains certificates for the names of the rule.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cert_resolver: String,
-    /// Names to request.
+    /// The names to obtain certificates for. Without any they are taken from the rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<Domain>,
 }
 
-/// One of the kinds.
+/// Where connections go: exactly one of the kinds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     /// Balances over servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
-    /// Shares over services.
+    /// Shares connections out among services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighted: Option<Weighted>,
 }
 
-/// Balances over servers.
+/// Balances connections over servers. Without a usable one the connection is closed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoadBalancer {
     /// The servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<Server>,
-    /// How servers are reached.
+    /// The transport to the servers. Without a name that of the installation.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub servers_transport: String,
-    /// Deprecated; see the transport.
+    /// Deprecated: belongs to the transport.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// Deprecated; see the transport. Milliseconds.
+    /// Deprecated: belongs to the transport. In milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_delay: Option<i64>,
-    /// Active probes.
+    /// Probes servers and leaves out those that fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
 }
 
-/// One server.
+/// One server of a load balancer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Server {
-    /// `host:port`.
+    /// Host and port, `10.0.0.1:5432`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub address: String,
-    /// Connect with TLS.
+    /// Whether to connect with TLS.
     #[serde(skip_serializing_if = "is_false")]
     pub tls: bool,
-    /// Labels only: port of the container.
+    /// Labels only: the port of the container.
     #[serde(skip_serializing)]
     pub port: String,
 }
 
-/// Active probes.
+/// Probes each server in turn by connecting and, if so set, by sending text and expecting text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HealthCheck {
-    /// Port; 0 = the server's.
+    /// The port of the probe. Without one that of the server.
     #[serde(skip_serializing_if = "is_zero")]
     pub port: i64,
-    /// What to send.
+    /// The text to send.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub send: String,
-    /// What to expect.
+    /// The text to expect.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub expect: String,
-    /// Pace while up.
+    /// How often a healthy server is probed, 30 s by default.
     pub interval: Duration,
-    /// Pace while down.
+    /// How often an unhealthy server is probed; `interval` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_interval: Option<Duration>,
-    /// Limit of a probe.
+    /// How long a probe may take, 5 s by default.
     pub timeout: Duration,
 }
 
@@ -150,23 +160,23 @@ impl Default for HealthCheck {
     }
 }
 
-/// Shares over services.
+/// Shares connections out among services by their weights.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Weighted {
     /// The children.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<WeightedService>,
-    /// Health propagation.
+    /// Leaves out children that are down and reports when all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<PropagateHealth>,
 }
 
-/// The PROXY protocol towards servers.
+/// Tells servers the client's address by the PROXY protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyProtocol {
-    /// 1 or 2.
+    /// Version 1 (text) or 2 (binary, the default).
     pub version: i64,
 }
 
@@ -180,16 +190,17 @@ impl Default for ProxyProtocol {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServersTransport {
-    /// Pace of TCP keep-alive probes; negative = none.
+    /// The pace of TCP keep-alive probes, 15 s by default; a negative one switches them off.
     pub dial_keep_alive: Duration,
-    /// To connect.
+    /// How long connecting may take, 30 s by default.
     pub dial_timeout: Duration,
-    /// Deadline of the other half after one side closed; negative = none.
+    /// How long the other side may go on once one side has closed, 100 ms by default; a negative
+    /// one sets no limit.
     pub termination_delay: Duration,
-    /// PROXY header out.
+    /// Tells servers the client's address by the PROXY protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// TLS to servers.
+    /// Connects with TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TransportTls>,
 }
@@ -206,26 +217,28 @@ impl Default for ServersTransport {
     }
 }
 
-/// TLS to servers.
+/// TLS towards servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TransportTls {
-    /// SNI and verified name.
+    /// The name for SNI and for checking the server's certificate. Without one the host of the
+    /// server's address.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub server_name: String,
-    /// Accept any certificate.
+    /// Accepts any certificate. For trials only.
     #[serde(skip_serializing_if = "is_false")]
     pub insecure_skip_verify: bool,
-    /// Replace the system's roots.
+    /// The authorities that may have signed the server's certificate, as files or PEM text, instead
+    /// of the system's.
     #[serde(rename = "rootCAs", skip_serializing_if = "Vec::is_empty")]
     pub root_cas: Vec<FileOrContent>,
-    /// Client certificates.
+    /// Certificates to show to servers that ask for one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<ClientCertificate>,
-    /// Required URI name.
+    /// The URI that the server's certificate must name.
     #[serde(rename = "peerCertURI", skip_serializing_if = "String::is_empty")]
     pub peer_cert_uri: String,
-    /// SPIFFE identities.
+    /// The SPIFFE identities that the server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe: Option<Spiffe>,
 }

@@ -10,101 +10,117 @@ use crate::units::FileOrContent;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tls {
-    /// Certificates offered by SNI.
+    /// Certificates, each offered to clients that ask for one of its names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
-    /// Options by name.
+    /// Options by name. Those called `default` apply wherever none are named.
     pub options: IndexMap<String, Options>,
     /// Stores by name; only `default` is used.
     pub stores: IndexMap<String, Store>,
 }
 
-/// A certificate chain with its key.
+/// A certificate with its key.
+///
+/// ```yaml
+/// tls:
+///   certificates:
+///   - certFile: /etc/certs/shop.pem
+///     keyFile: /etc/certs/shop.key
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Certificate {
-    /// PEM chain.
+    /// The chain, as a file or PEM text, the certificate itself first.
     pub cert_file: FileOrContent,
-    /// PEM key.
+    /// The private key, as a file or PEM text.
     pub key_file: FileOrContent,
-    /// Stores it belongs to.
+    /// The stores it belongs to; `default` without any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<String>,
 }
 
-/// A client certificate towards servers.
+/// A certificate with its key, to show to servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientCertificate {
-    /// PEM chain.
+    /// The chain, as a file or PEM text, the certificate itself first.
     pub cert_file: FileOrContent,
-    /// PEM key.
+    /// The private key, as a file or PEM text.
     pub key_file: FileOrContent,
 }
 
 /// How TLS connections are accepted.
+///
+/// ```yaml
+/// tls:
+///   options:
+///     modern: { minVersion: VersionTLS13, sniStrict: true }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Options {
-    /// `VersionTLS10`..`VersionTLS13`; empty = 1.2.
+    /// The lowest version of TLS, `VersionTLS12` by default.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub min_version: String,
-    /// Empty = newest.
+    /// The highest version of TLS, the newest by default.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub max_version: String,
-    /// For TLS 1.2.
+    /// The cipher suites for TLS 1.2; those of 1.3 cannot be chosen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cipher_suites: Vec<String>,
-    /// Key-exchange groups in order.
+    /// The groups for the exchange of keys, the best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub curve_preferences: Vec<String>,
-    /// Client certificates.
+    /// Whether clients must show certificates.
     pub client_auth: ClientAuth,
-    /// Refuse clients whose SNI no certificate fits.
+    /// Whether clients that ask for a name without certificate are refused instead of being offered
+    /// the default one.
     #[serde(skip_serializing_if = "super::http::is_false")]
     pub sni_strict: bool,
-    /// Empty = `h2`, `http/1.1`, `acme-tls/1`.
+    /// The protocols on offer; `h2`, `http/1.1` and `acme-tls/1` by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alpn_protocols: Vec<String>,
-    /// No resumption tickets.
+    /// Whether sessions cannot be resumed by tickets.
     #[serde(skip_serializing_if = "super::http::is_false")]
     pub disable_session_tickets: bool,
-    /// Deprecated, ignored.
+    /// Deprecated and without effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefer_server_cipher_suites: Option<bool>,
 }
 
-/// Client certificates.
+/// Whether clients must show certificates, and whose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientAuth {
-    /// Authorities.
+    /// The authorities that may have signed them, as files or PEM text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ca_files: Vec<FileOrContent>,
-    /// `NoClientCert` … `RequireAndVerifyClientCert`; empty = by `caFiles`.
+    /// `NoClientCert`, `RequestClientCert`, `RequireAnyClientCert`, `VerifyClientCertIfGiven` or
+    /// `RequireAndVerifyClientCert`. With `caFiles` the last one is the default, otherwise the
+    /// first.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_auth_type: String,
 }
 
-/// A store of certificates.
+/// What is offered to clients that no certificate fits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Store {
-    /// Offered when no other fits.
+    /// This certificate. Without it and `defaultGeneratedCert` a self-signed one is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_certificate: Option<ClientCertificate>,
-    /// Ordered from a resolver.
+    /// A certificate obtained from a resolver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_generated_cert: Option<GeneratedCertificate>,
 }
 
-/// A default certificate ordered from a resolver.
+/// A default certificate obtained from a resolver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GeneratedCertificate {
     /// The resolver.
     pub resolver: String,
-    /// The names.
+    /// The names on the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<Domain>,
 }

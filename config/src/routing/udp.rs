@@ -9,37 +9,37 @@ use super::http::WeightedService;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Udp {
-    /// By name.
+    /// Routers by name: which datagrams go to which service.
     pub routers: IndexMap<String, Router>,
-    /// By name.
+    /// Services by name: where datagrams go.
     pub services: IndexMap<String, Service>,
 }
 
-/// Catches the datagrams of its entry points.
+/// Catches all datagrams of its entry points; there are no rules. One router serves an entry point.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Router {
-    /// Entry points; empty = all.
+    /// The entry points it listens on; all UDP ones without any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entry_points: Vec<String>,
-    /// The service.
+    /// The service that datagrams go to.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service: String,
 }
 
-/// One of the kinds.
+/// Where datagrams go: exactly one of the kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     /// Balances over servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
-    /// Shares over services.
+    /// Shares sessions out among services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighted: Option<Weighted>,
 }
 
-/// Balances over servers.
+/// Balances sessions over servers. A session is one client address and port until it is idle.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoadBalancer {
@@ -48,19 +48,19 @@ pub struct LoadBalancer {
     pub servers: Vec<Server>,
 }
 
-/// One server.
+/// One server of a load balancer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Server {
-    /// `host:port`.
+    /// Host and port, `10.0.0.1:53`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub address: String,
-    /// Labels only: port of the container.
+    /// Labels only: the port of the container.
     #[serde(skip_serializing)]
     pub port: String,
 }
 
-/// Shares over services.
+/// Shares sessions out among services by their weights.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Weighted {

@@ -6,53 +6,65 @@ use serde::{Deserialize, Serialize};
 use super::{is_false, is_zero};
 use crate::units::Duration;
 
-/// Exactly one of the kinds, and middlewares that wrap it for every router.
+/// Answers requests: exactly one of the kinds.
+///
+/// ```yaml
+/// http:
+///   services:
+///     shop:
+///       loadBalancer:
+///         servers:
+///         - url: http://10.0.0.1:8080
+///         - url: http://10.0.0.2:8080
+///         healthCheck: { path: /health }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     /// Balances over servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
-    /// Rendezvous hashing over services.
+    /// Sends each client to one of several services, always the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub highest_random_weight: Option<HighestRandomWeight>,
-    /// Shares over services.
+    /// Shares requests out among services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighted: Option<Weighted>,
     /// One service answers, others see copies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirroring: Option<Mirroring>,
-    /// A second service for when the first is down.
+    /// A second service answers while the first is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover: Option<Failover>,
-    /// Applied for every router that uses the service.
+    /// Middlewares in front of the service, for every router that uses it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub middlewares: Vec<String>,
 }
 
-/// Balances over servers.
+/// Balances over servers. Without a usable one the answer is 503.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoadBalancer {
-    /// Stickiness by cookie.
+    /// Keeps each client at one server. `sticky: { cookie: {} }` is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
     /// The servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<Server>,
-    /// `wrr`, `p2c`, `hrw`, `leasttime`.
+    /// How a server is chosen: `wrr` (by weight, the default), `p2c` (the less busy of two at
+    /// random), `hrw` (by the client's address) or `leasttime` (by response time).
     pub strategy: String,
-    /// Active probes.
+    /// Probes servers and leaves out those that fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
-    /// Health by the answers to real requests.
+    /// Watches the answers to real requests and leaves out servers that fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passive_health_check: Option<PassiveHealthCheck>,
-    /// Whether the server sees the client's Host header.
+    /// Whether the server sees the client's `Host` header (the default) or the host of its URL.
     pub pass_host_header: bool,
     /// When response bytes are flushed.
     pub response_forwarding: ResponseForwarding,
-    /// How servers are reached; empty = `default@internal`.
+    /// The transport to the servers. Without a name that of the installation.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub servers_transport: String,
 }
@@ -76,7 +88,7 @@ impl Default for LoadBalancer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResponseForwarding {
-    /// Pause between flushes; negative = after each write.
+    /// The pause between flushes; negative means after each write.
     pub flush_interval: Duration,
 }
 
@@ -86,59 +98,59 @@ impl Default for ResponseForwarding {
     }
 }
 
-/// One server.
+/// One server of a load balancer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Server {
-    /// `http://`, `https://` or `h2c://` and an authority.
+    /// `http://`, `https://` or `h2c://` with host and port. Path and query count only with `preservePath`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// Share; absent = 1, 0 or less = not used.
+    /// Its share relative to the other servers, 1 without; 0 or less takes it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<i64>,
-    /// Joins the URL's path before the request path.
+    /// Whether the URL's path is put before the request's.
     #[serde(skip_serializing_if = "is_false")]
     pub preserve_path: bool,
-    /// Labels only: port of the container.
+    /// Labels only: the port of the container.
     #[serde(skip_serializing)]
     pub port: String,
-    /// Labels only: scheme of the container.
+    /// Labels only: the scheme of the container.
     #[serde(skip_serializing)]
     pub scheme: String,
 }
 
-/// Stickiness by cookie.
+/// Keeps each client at one server, or at one child of a weighted service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Sticky {
-    /// The cookie.
+    /// By a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Cookie>,
 }
 
-/// The sticky cookie.
+/// The cookie that names a client's server. It is set when a server is chosen anew.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cookie {
-    /// Empty = derived from the service's name.
+    /// Its name. Without one it is derived from the service's name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Attribute.
+    /// Whether it has the attribute `Secure`.
     #[serde(skip_serializing_if = "is_false")]
     pub secure: bool,
-    /// Attribute.
+    /// Whether it has the attribute `HttpOnly`.
     #[serde(skip_serializing_if = "is_false")]
     pub http_only: bool,
-    /// `none`, `lax`, `strict`.
+    /// The attribute `SameSite`: `none`, `lax` or `strict`. Other text leaves it out.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub same_site: String,
-    /// Seconds; 0 = session, negative = delete now.
+    /// Its age in seconds: 0 ends it with the session, a negative one at once.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_age: i64,
-    /// Attribute.
+    /// The path it is sent for, `/` by default.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Attribute.
+    /// The domain it is sent for.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub domain: String,
 }
@@ -157,39 +169,39 @@ impl Default for Cookie {
     }
 }
 
-/// Active probes.
+/// Probes each server in turn. Until the first probe, one interval after the start, servers count as healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HealthCheck {
-    /// Scheme of the probe; empty = the server's.
+    /// The scheme of the probe. Without one that of the server.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scheme: String,
-    /// `http` or `grpc`.
+    /// `http` (the default) or `grpc`, which asks the standard gRPC health service.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
-    /// Path and query, resolved against the server URL.
+    /// Path and query of the probe, resolved against the server's URL.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Method; empty = GET.
+    /// The method of the probe, GET by default.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub method: String,
-    /// Expected code; 0 = 200..399.
+    /// The expected code; 0 expects any from 200 to 399.
     #[serde(skip_serializing_if = "is_zero")]
     pub status: i64,
-    /// Port of the probe; 0 = the server's.
+    /// The port of the probe. Without one that of the server.
     #[serde(skip_serializing_if = "is_zero")]
     pub port: i64,
-    /// Pace while up.
+    /// How often a healthy server is probed, 30 s by default.
     pub interval: Duration,
-    /// Pace while down; absent = interval.
+    /// How often an unhealthy server is probed; `interval` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_interval: Option<Duration>,
-    /// Limit of one probe.
+    /// How long a probe may take, 5 s by default.
     pub timeout: Duration,
-    /// Host header of the probe.
+    /// The `Host` header of the probe.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hostname: String,
-    /// Whether redirects are followed.
+    /// Whether redirects are followed; they are by default.
     pub follow_redirects: bool,
     /// Headers of the probe.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
@@ -215,13 +227,14 @@ impl Default for HealthCheck {
     }
 }
 
-/// Health by the answers to real requests.
+/// A server that fails too often is left out for a while. An answer from 500 up is a failure, as is
+/// none at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PassiveHealthCheck {
-    /// Window in which failures count together.
+    /// The window in which failures count together, and the while; 10 s by default.
     pub failure_window: Duration,
-    /// Failures that take a server down.
+    /// How many failures take a server out, 1 by default.
     pub max_failed_attempts: i64,
 }
 
@@ -231,63 +244,63 @@ impl Default for PassiveHealthCheck {
     }
 }
 
-/// Present = takes part in health propagation.
+/// Present, it makes a service report its own health from that of its children.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PropagateHealth {}
 
-/// A service with a share.
+/// A child of a weighted service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WeightedService {
-    /// Name of the service.
+    /// The service. A name without `@` is one of the same provider.
     pub name: String,
-    /// Share; absent = 1, 0 = not used.
+    /// Its share relative to the other children, 1 without; 0 takes it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<i64>,
 }
 
-/// Shares over services.
+/// Shares requests out among services by their weights.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Weighted {
     /// The children.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<WeightedService>,
-    /// Stickiness by cookie.
+    /// Keeps each client at one child.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
-    /// Health propagation.
+    /// Leaves out children that are down and reports when all are. Each child must check health itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<PropagateHealth>,
 }
 
-/// Rendezvous hashing over services.
+/// Sends each client, known by its address, always to the same of several services.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HighestRandomWeight {
     /// The children.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<WeightedService>,
-    /// Health propagation.
+    /// Leaves out children that are down and reports when all are. Each child must check health itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<PropagateHealth>,
 }
 
-/// One service answers, others see copies.
+/// One service answers; others receive copies of the requests afterwards, and their answers are thrown away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Mirroring {
     /// The service that answers.
     pub service: String,
-    /// Whether copies carry the body.
+    /// Whether copies carry the request's body (the default), for which it is kept in memory.
     pub mirror_body: bool,
-    /// Largest body to copy, bytes; -1 = no limit.
+    /// Requests with more bytes are not copied; -1, the default, sets no limit.
     pub max_body_size: i64,
-    /// The copies.
+    /// The services that receive copies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<Mirror>,
-    /// Health propagation.
+    /// Reports the health of the service that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<PropagateHealth>,
 }
@@ -304,29 +317,29 @@ impl Default for Mirroring {
     }
 }
 
-/// A service that sees copies.
+/// A service that receives copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Mirror {
-    /// Name of the service.
+    /// The service. A name without `@` is one of the same provider.
     pub name: String,
-    /// Share of requests copied, 0..100.
+    /// The share of requests that it receives, 0 to 100.
     #[serde(skip_serializing_if = "is_zero")]
     pub percent: i64,
 }
 
-/// A second service for when the first is down.
+/// A second service answers while the first is down or, with `errors`, when it fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Failover {
-    /// The main service.
+    /// The first service.
     pub service: String,
-    /// The second.
+    /// The second service.
     pub fallback: String,
-    /// Health propagation.
+    /// Reports when both are down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<PropagateHealth>,
-    /// Answers of the main service that count as failures.
+    /// Answers of the first service that make the second one answer instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<FailoverErrors>,
 }
@@ -335,10 +348,11 @@ pub struct Failover {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FailoverErrors {
-    /// Codes and ranges, `500-504`.
+    /// Codes and ranges of codes, `404`, `500-504`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<String>,
-    /// Largest request body kept for the replay; -1 = no limit.
+    /// Requests with a longer body are refused with 413, since the body is kept for the replay; -1,
+    /// the default, sets no limit.
     pub max_request_body_bytes: i64,
 }
 

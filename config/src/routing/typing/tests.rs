@@ -308,3 +308,28 @@ mod any {
         }
     }
 }
+
+#[test]
+fn examples_in_the_manual_are_right() {
+    let files = [
+        include_str!("../http.rs"),
+        include_str!("../http/service.rs"),
+        include_str!("../http/transport.rs"),
+        include_str!("../tcp.rs"),
+        include_str!("../tls.rs"),
+    ];
+    for file in files {
+        let docs: Vec<&str> = file.lines().filter_map(|line| line.strip_prefix("///")).collect();
+        let docs: Vec<&str> =
+            docs.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        let text = docs.join("\n");
+        let mut examples = text.split("```yaml\n").skip(1).peekable();
+        assert!(examples.peek().is_some(), "a file without an example: {}", &file[..60]);
+        for example in examples {
+            let (example, _) = example.split_once("```").unwrap();
+            let (routing, problems) = yaml(example);
+            assert_eq!(shown(&problems), Vec::<String>::new(), "{example}");
+            assert!(!routing.is_empty(), "{example}");
+        }
+    }
+}

@@ -303,3 +303,43 @@ fn block_text_and_escapes_are_read() {
     assert_eq!(text(&tree, &["c"]), "é\n");
     assert_eq!(text(&tree, &["d"]), "plain text");
 }
+
+mod any {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn trees() -> impl Strategy<Value = Tree> {
+        let text =
+            || prop_oneof!["[ -~é\u{1F600}\n\t]{0,8}", "null|~|true|1.0|<<|-|\\? |\\{\\{x\\}\\}"];
+        let leaf = text().prop_map(Tree::scalar);
+        let inner = leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Tree::list),
+                prop::collection::btree_map(text(), inner, 0..4).prop_map(Tree::map),
+            ]
+        });
+        prop::collection::btree_map(text(), inner, 0..4).prop_map(Tree::map)
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_read_alike_as_json_and_as_yaml(tree in trees()) {
+            let text = serde_json::to_string_pretty(&tree).unwrap();
+            prop_assert_eq!(&parse(&text, Format::Json, "f").unwrap(), &tree);
+            prop_assert_eq!(&parse(&text, Format::Yaml, "f").unwrap(), &tree);
+        }
+
+        #[test]
+        fn any_text_is_a_map_or_a_mismatch_with_a_place(
+            text in "(a|b: |- |\\? |: |\\[|\\]|\\{|\\}|,|&x |\\*x|<<: |!!str |\"|'|=|\\.|#| |\n|\n  |é|\\||>|---|\t){0,24}",
+        ) {
+            for format in [Format::Toml, Format::Yaml, Format::Json] {
+                match parse(&text, format, "f") {
+                    Ok(tree) => prop_assert!(tree.as_map().is_some()),
+                    Err(mismatch) => prop_assert!(mismatch.at.is_some()),
+                }
+            }
+        }
+    }
+}
