@@ -10,6 +10,8 @@ pub mod chain;
 pub mod client_ip;
 pub mod exchange;
 pub mod message;
+mod offload;
+mod password;
 pub mod path;
 mod prefix;
 mod redirect;
@@ -34,6 +36,7 @@ macro_rules! middlewares {
 
 middlewares! {
     add_prefix::AddPrefix,
+    basic_auth::BasicAuth,
     chain_of::ChainOf,
     headers::Headers,
     in_flight_req::InFlightReq,
