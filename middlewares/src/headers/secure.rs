@@ -15,10 +15,8 @@ use crate::{Defect, Exchange, Filter, Flow, Later, Next, Request, Response, Step
 /// The step that refuses foreign hosts and adds security headers; `None` without such options.
 pub(super) fn compile(headers: &Headers) -> Result<Option<Step>, Defect> {
     let secure = Secure::compile(headers)?;
-    if secure.hosts.is_none()
-        && [&secure.set, &secure.set_over_tls].into_iter().all(Vec::is_empty)
-        && secure.policies.is_empty()
-    {
+    let sends = [&secure.set, &secure.set_over_tls].into_iter().any(|list| !list.is_empty());
+    if secure.hosts.is_none() && !sends && secure.policies.is_empty() {
         return Ok(None);
     }
     let mut marks = Vec::new();
@@ -26,10 +24,10 @@ pub(super) fn compile(headers: &Headers) -> Result<Option<Step>, Defect> {
         let field = "sslProxyHeaders";
         marks.push((parse_name(field, name)?, parse_value(field, value)?));
     }
-    Ok(Some(match marks.is_empty() || secure.set_over_tls.is_empty() {
-        true => Step::filter(secure),
-        false => Step::wrap(BehindProxy { secure, marks }),
-    }))
+    if marks.is_empty() || secure.set_over_tls.is_empty() {
+        return Ok(Some(Step::filter(secure)));
+    }
+    Ok(Some(Step::wrap(BehindProxy { secure, marks })))
 }
 
 struct Secure {
@@ -134,9 +132,10 @@ impl Wrap for BehindProxy {
             return Box::pin(std::future::ready(refusal));
         }
         let is_marked = |(name, value): &Assignment| request.headers.get(name) == Some(value);
-        let link = match self.marks.iter().any(is_marked) {
-            true => Link::Tls,
-            false => Link::of(next.exchange()),
+        let link = if self.marks.iter().any(is_marked) {
+            Link::Tls
+        } else {
+            Link::of(next.exchange())
         };
         let running = next.run(request);
         Box::pin(async move {
