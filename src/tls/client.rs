@@ -12,6 +12,7 @@ use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
 use rustls_pki_types::ServerName;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
@@ -28,6 +29,8 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     /// Asked for and verified instead of the server's host.
     server_name: Option<ServerName<'static>>,
+    /// Of everything that was read from files.
+    digest: [u8; 32],
 }
 
 /// Which protocols a connection may speak.
@@ -59,6 +62,11 @@ impl ClientTls {
             }
             Err(error) => (None, vec![Problem::error(Kind::HttpServersTransport, name, error)]),
         }
+    }
+
+    /// Whether the files that `transport`, the settings that this was compiled from, names still hold what they did.
+    pub fn is_current(&self, transport: &ServersTransport) -> bool {
+        digest(transport).is_ok_and(|digest| digest == self.digest)
     }
 }
 
@@ -102,6 +110,7 @@ const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
 fn build(transport: &ServersTransport) -> Result<Understood<ClientTls>, String> {
+    let digest = digest(transport)?;
     if transport.spiffe.is_some() {
         return Err("spiffe is not served yet, so its servers cannot be trusted; \
                     use rootCAs and serverName or peerCertURI"
@@ -128,12 +137,26 @@ fn build(transport: &ServersTransport) -> Result<Understood<ClientTls>, String> 
         vec![H2.to_vec(), HTTP1.to_vec()]
     };
     config.resumption = Resumption::in_memory_sessions(REMEMBERED_SERVERS);
-    let value = ClientTls { config: Arc::new(config), server_name };
+    let value = ClientTls { config: Arc::new(config), server_name, digest };
     Ok(Understood { value, remarks: allowed.remarks })
 }
 
 /// Servers of one transport whose sessions are remembered for shorter handshakes.
 const REMEMBERED_SERVERS: usize = 64;
+
+/// A digest of the authorities, certificates and keys of `transport`.
+fn digest(transport: &ServersTransport) -> Result<[u8; 32], String> {
+    let roots = transport.root_cas.iter().map(|file| ("rootCAs", file));
+    let pairs = transport.certificates.iter();
+    let pairs = pairs.flat_map(|pair| [("certFile", &pair.cert_file), ("keyFile", &pair.key_file)]);
+    let mut digest = Sha256::new();
+    for (field, file) in roots.chain(pairs) {
+        let content = Source::new(field, file).read()?;
+        digest.update((content.len() as u64).to_be_bytes());
+        digest.update(&content);
+    }
+    Ok(digest.finalize().into())
+}
 
 /// Traefik: with both `insecureSkipVerify` and `peerCertURI` the chain and the URI are checked, the name is not.
 fn verifier(transport: &ServersTransport) -> Result<Verifier, String> {

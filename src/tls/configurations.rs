@@ -36,6 +36,8 @@ struct Shared {
 struct Kept {
     configs: HashMap<Recipe, Arc<ServerConfig>>,
     certificates: HashMap<[u8; 32], Arc<Certificate>>,
+    /// The last good certificate of every pair of files.
+    last_good: HashMap<(FileOrContent, FileOrContent), Arc<Certificate>>,
 }
 
 impl Configurations {
@@ -165,11 +167,10 @@ impl Compiling {
                 self.problems.push(Problem::warning(Kind::TlsCertificate, name, message));
                 continue;
             }
-            match self.certificate(&settings.cert_file, &settings.key_file) {
+            let loaded = self.certificate(&settings.cert_file, &settings.key_file);
+            match loaded.or_else(|error| self.last_good(settings, name, error)) {
                 Ok(certificate) => certificates.push(certificate),
-                Err(error) => {
-                    self.problems.push(Problem::error(Kind::TlsCertificate, name, error));
-                }
+                Err(problem) => self.problems.push(problem),
             }
         }
         certificates
@@ -187,7 +188,28 @@ impl Compiling {
             None => Arc::new(pair.load(certificate, key)?),
         };
         self.new.certificates.insert(pair.digest, Arc::clone(&loaded));
+        if !certificate.is_content() {
+            self.new.last_good.insert((certificate.clone(), key.clone()), Arc::clone(&loaded));
+        }
         Ok(loaded)
+    }
+
+    /// The certificate that the same files held before they broke, for instance while certificate and key are being
+    /// replaced one after the other.
+    fn last_good(
+        &mut self,
+        settings: &tls::Certificate,
+        name: String,
+        error: String,
+    ) -> Result<Arc<Certificate>, Problem> {
+        let sources = (settings.cert_file.clone(), settings.key_file.clone());
+        let Some(old) = self.old.last_good.get(&sources).map(Arc::clone) else {
+            return Err(Problem::error(Kind::TlsCertificate, name, error));
+        };
+        let message = format!("{error}; the certificate from before is still offered");
+        self.problems.push(Problem::warning(Kind::TlsCertificate, name, message));
+        self.new.last_good.insert(sources, Arc::clone(&old));
+        Ok(old)
     }
 
     /// The user's default certificate; `None` means the generated one.

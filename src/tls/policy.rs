@@ -236,6 +236,16 @@ fn rule<'a>(
         );
         complain(Severity::Error, routers, message);
     }
+    // Not even beside a usable wish: the others may be just what the broken one was to keep out.
+    if wishes.keys().any(|options| find(options).is_none()) {
+        for (_, routers) in wishes.iter().filter(|(options, _)| find(options).is_some()) {
+            let message = format!(
+                "connections to {pattern} are refused, since the TLS options of another router for it are unusable"
+            );
+            complain(Severity::Warning, routers, message);
+        }
+        return None;
+    }
     if let (1, Some(options)) = (wishes.len(), wishes.keys().next()) {
         return find(options);
     }

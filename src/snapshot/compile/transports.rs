@@ -39,8 +39,10 @@ impl Compiling<'_> {
         name: &Name,
         settings: &ServersTransport,
     ) -> Result<Arc<Transport>, String> {
-        let found =
-            self.kept.transports.get(settings).or_else(|| self.old.transports.get(settings));
+        // Equal settings may name files that have changed.
+        let current = |old: &&Arc<Transport>| old.tls.is_current(settings);
+        let old = || self.old.transports.get(settings).filter(current);
+        let found = self.kept.transports.get(settings).or_else(old);
         let transport = match found {
             Some(transport) => Arc::clone(transport),
             None => {
@@ -68,7 +70,9 @@ impl Compiling<'_> {
         transport: &Arc<Transport>,
     ) -> Arc<Endpoint> {
         let key = (settings.clone(), address);
-        let found = self.kept.endpoints.get(&key).or_else(|| self.old.endpoints.get(&key));
+        let same = |old: &&Arc<Endpoint>| Arc::ptr_eq(&old.transport, transport);
+        let old = || self.old.endpoints.get(&key).filter(same);
+        let found = self.kept.endpoints.get(&key).or_else(old);
         let endpoint = match found {
             Some(endpoint) => Arc::clone(endpoint),
             None => Endpoint::new(key.1.clone(), Arc::clone(transport)),

@@ -137,3 +137,15 @@ fn a_request_is_admitted_under_the_options_of_its_own_host_only() {
     assert!(!policy.admits(&accepted, "b.test"));
     assert!(!policy.admits(&accepted, "other.test"));
 }
+
+#[test]
+fn unusable_options_refuse_their_host_even_beside_usable_ones() {
+    let hosts = [
+        Host { pattern: "a.test", options: "broken@file", router: "first@file" },
+        Host { pattern: "a.test", options: "one@file", router: "second@file" },
+    ];
+    let (policy, problems) = policy(&hosts, Conflicts::FallBack);
+    assert_eq!(options(&policy, Some("a.test")), Err(Refused::Options));
+    let told: Vec<_> = problems.iter().map(|one| (&*one.about.name, one.severity)).collect();
+    assert_eq!(told, [("first@file", Severity::Error), ("second@file", Severity::Warning)]);
+}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis_config::routing::tls::{Options, Tls};
+use portcullis_config::problem::Severity;
+use portcullis_config::routing::tls::{Certificate, Options, Tls};
+use portcullis_config::units::FileOrContent;
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
 
@@ -112,4 +114,42 @@ async fn an_expired_or_foreign_certificate_is_offered_only_where_nothing_better_
     broken.certificates[1].key_file = good.key_pem();
     listener.reload(&broken, &[]);
     assert!(listener.greet(&client, "a.test").await.is_ok());
+}
+
+#[tokio::test]
+async fn files_that_break_during_a_reload_leave_the_old_certificate_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ca");
+    let (old, new) = (authority.issue(&["a.test"]), authority.issue(&["a.test"]));
+    let (chain, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&chain, &old.pem).unwrap();
+    std::fs::write(&key, old.key_pem().0).unwrap();
+    let path = |path: &std::path::Path| FileOrContent(path.to_str().unwrap().to_owned());
+    let mut tls = Tls::default();
+    tls.certificates.push(Certificate {
+        cert_file: path(&chain),
+        key_file: path(&key),
+        stores: Vec::new(),
+    });
+    let listener = Listener::start(&tls, &[]).await;
+    let leaf = async || {
+        let stranger = Arc::new(authority.client());
+        listener.greet(&stranger, "a.test").await.unwrap().leaf
+    };
+    // The certificate is new already, the key not yet; then a half of it; then all; then it is gone.
+    std::fs::write(&chain, &new.pem).unwrap();
+    let problems = listener.configurations.prepare(&tls, &[]).problems().to_vec();
+    assert_eq!(problems[0].severity, Severity::Warning);
+    assert!(problems[0].message.contains("still offered"), "{problems:?}");
+    listener.reload(&tls, &[]);
+    assert_eq!(leaf().await, old.der);
+    std::fs::write(&key, &new.key_pem().0[..100]).unwrap();
+    listener.reload(&tls, &[]);
+    assert_eq!(leaf().await, old.der);
+    std::fs::write(&key, new.key_pem().0).unwrap();
+    listener.reload(&tls, &[]);
+    assert_eq!(leaf().await, new.der);
+    std::fs::remove_file(&key).unwrap();
+    listener.reload(&tls, &[]);
+    assert_eq!(leaf().await, new.der);
 }

@@ -234,3 +234,18 @@ fn unusable_transports_are_errors() {
     let certificates = vec![mixed];
     assert!(error(&ServersTransport { certificates, ..base() }).contains("certificates"));
 }
+
+#[test]
+fn a_changed_authority_file_makes_a_transport_stale() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, Authority::new("old").pem).unwrap();
+    let root_cas = vec![FileOrContent(file.to_str().unwrap().to_owned())];
+    let transport = ServersTransport { root_cas, ..ServersTransport::default() };
+    let tls = compile(&transport);
+    assert!(tls.is_current(&transport));
+    std::fs::write(&file, Authority::new("new").pem).unwrap();
+    assert!(!tls.is_current(&transport));
+    std::fs::remove_file(&file).unwrap();
+    assert!(!tls.is_current(&transport));
+}
