@@ -10,6 +10,7 @@ mod help;
 mod sources;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use portcullis_config::Problem;
@@ -105,13 +106,12 @@ fn line(problem: &Problem) -> String {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
+/// The answer of a command goes to standard output. Nobody is left to tell if that is closed.
 fn show(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-#[allow(clippy::print_stderr, reason = "there is no log yet when the command line is read")]
-/// Says `text` on standard error.
+/// Says `text` on standard error: there is no log yet when the command line is read.
 pub fn complain(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -125,7 +125,7 @@ impl fmt::Display for Problem {
             write!(f, "{at:?}: ")?;
         }
         match self.about.name.as_str() {
-            "" => write!(f, "{}: {}", self.about.kind.noun(), self.message),
+            "" => f.write_str(&self.message),
             name => write!(f, "{} `{name}`: {}", self.about.kind.noun(), self.message),
         }
     }

@@ -119,6 +119,22 @@ fn every_option_of_ours_is_one_of_traefik() {
 }
 
 #[test]
+fn the_defaults_of_served_providers_are_those_of_traefik() {
+    let shape = Shape::of_install();
+    for (path, expected) in options().filter(|(path, _)| is_elsewhere(path)) {
+        let provider = path.split('.').nth(1).unwrap();
+        if portcullis_providers::Kind::find(provider).is_none() {
+            continue;
+        }
+        let listed = shape.options();
+        let (_, field) = listed.iter().find(|(it, _)| it.eq_ignore_ascii_case(path)).unwrap();
+        let default = serde_json::Value::String(field.default.clone());
+        let none = field.default.is_empty() && ["", "false", "0"].contains(&expected);
+        assert!(none || same(&default, expected), "{path}: {default}");
+    }
+}
+
+#[test]
 fn every_default_is_that_of_traefik() {
     let mut wrong = Vec::new();
     for (path, expected) in options() {

@@ -191,7 +191,13 @@ impl Check<'_> {
         for (name, options) in providers.served() {
             match ProviderKind::find(name).map(|kind| (kind.build)(options)) {
                 Some(Ok(_)) => {}
-                Some(Err(problems)) => self.problems.extend(problems),
+                Some(Err(problems)) => {
+                    let at = self.place(&["providers", name]);
+                    self.problems.extend(problems.into_iter().map(|problem| {
+                        let at = problem.at.clone().or_else(|| at.clone());
+                        problem.at(at)
+                    }));
+                }
                 None => self.error(&["providers", name], "is not part of this build"),
             }
         }
