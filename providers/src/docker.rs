@@ -139,3 +139,6 @@ impl Provider for Watch {
         Box::pin(watch::run(self, out))
     }
 }
+
+#[cfg(test)]
+mod tests;

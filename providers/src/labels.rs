@@ -11,8 +11,6 @@
 mod fill;
 mod merge;
 mod read;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 
