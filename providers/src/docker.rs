@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::constraints::Constraints;
-use crate::{Failure, Later, Options, Provider, Publisher};
+use crate::{Built, Failure, Later, Options, Provider, Publisher};
 use client::Client;
 use translate::Translator;
 
@@ -101,7 +101,7 @@ impl Default for Docker {
 }
 
 impl Options for Docker {
-    fn build(self) -> Result<Box<dyn Provider>, Vec<Problem>> {
+    fn build(self) -> Built {
         let mut problems = Vec::new();
         let mut wrong = |option: &str, message: String| {
             problems.push(Problem::error(

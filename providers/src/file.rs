@@ -17,7 +17,7 @@ use portcullis_config::problem::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Later, Options, Provider, Publisher};
+use crate::{Built, Failure, Later, Options, Provider, Publisher};
 use store::{Found, Rest, Store};
 use watch::{Dirty, Watcher};
 
@@ -80,7 +80,7 @@ const POLL: Duration = Duration::from_secs(5);
 const BLIND_POLL: Duration = Duration::from_secs(1);
 
 impl Options for File {
-    fn build(self) -> Result<Box<dyn Provider>, Vec<Problem>> {
+    fn build(self) -> Built {
         let root = match (self.filename.as_str(), self.directory.as_str()) {
             ("", "") => Err("expected `filename` or `directory`"),
             ("", folder) => Ok(Root::Folder(folder.into())),

@@ -64,10 +64,13 @@ impl Failure {
     }
 }
 
+/// A provider, or everything that is wrong with its options.
+pub type Built = Result<Box<dyn Provider>, Vec<Problem>>;
+
 /// What the options of a provider can do: the struct that stands below `providers.<name>`.
 trait Options: DeserializeOwned + Default + JsonSchema {
     /// The provider itself, or everything that is wrong with the options.
-    fn build(self) -> Result<Box<dyn Provider>, Vec<Problem>>;
+    fn build(self) -> Built;
 }
 
 /// One line of [`TABLE`]: a sort of provider.
@@ -77,13 +80,17 @@ pub struct Kind {
     /// How the API and the dashboard write it.
     pub title: &'static str,
     /// Builds the provider from its options. Problems here stop the start: they are the operator's to mend.
-    pub build: fn(&Tree) -> Result<Box<dyn Provider>, Vec<Problem>>,
+    pub build: fn(&Tree) -> Built,
     /// The options with their manual, as a JSON schema.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// All providers, in alphabetical order.
-pub static TABLE: &[Kind] = &[Kind::of::<file::File>("file", "File")];
+pub static TABLE: &[Kind] = &[
+    #[cfg(feature = "docker")]
+    Kind::of::<docker::Docker>("docker", "Docker"),
+    Kind::of::<file::File>("file", "File"),
+];
 
 impl Kind {
     /// The kind whose key is `name`, in any case.
@@ -97,7 +104,7 @@ impl Kind {
 }
 
 /// `providers.file=true` means: with defaults.
-fn build<T: Options>(tree: &Tree) -> Result<Box<dyn Provider>, Vec<Problem>> {
+fn build<T: Options>(tree: &Tree) -> Built {
     if tree.as_text().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return T::default().build();
     }

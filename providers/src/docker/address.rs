@@ -12,12 +12,12 @@ pub(super) struct Place<'a> {
     pub(super) fleet: &'a Fleet,
     /// The network that its labels or the provider's options name; empty if none.
     pub(super) network: &'a str,
-    pub(super) published: Published,
+    pub(super) host_ports: HostPorts,
 }
 
 /// Which address and port of a container are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Published {
+pub(super) enum HostPorts {
     /// Its own.
     Ignored,
     /// Those that the engine published on the host, if it did so on one address.
@@ -34,7 +34,7 @@ impl Locate for Place<'_> {
             "port is missing: the container exposes none; \
              expose one, or name it with the label `…loadbalancer.server.port`",
         )?;
-        if self.published == Published::Preferred
+        if self.host_ports == HostPorts::Preferred
             && let Some(address) = self.binding(port)
         {
             return Ok(address.to_string());
@@ -45,7 +45,7 @@ impl Locate for Place<'_> {
 }
 
 impl Place<'_> {
-    /// The first address of the host that leads to `port`. Published on all addresses says nothing of where we are.
+    /// The first address of the host that leads to `port`. A port published on all addresses does not say where.
     fn binding(&self, port: u16) -> Option<SocketAddr> {
         let bindings = self.container.ports.get(&port)?;
         bindings.iter().find_map(|bound| Some(SocketAddr::new(bound.host?, bound.port)))

@@ -132,7 +132,7 @@ impl Client {
                  `version`, `containers`, `events` and `_ping`",
                 message.trim()
             ),
-            _ => format!("the engine failed: {error}"),
+            _ => format!("the engine failed: {}", root(&error)),
         };
         Failure::caused(message, error)
     }
@@ -193,6 +193,11 @@ fn server_name(authority: &str) -> Result<ServerName<'static>, Failure> {
         .map_err(|error| Failure::caused("the endpoint's host is no name for TLS", error))
 }
 
+/// The cause of the cause.
+fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    error.source().map_or(error, root)
+}
+
 fn explain_socket(path: &Path, error: &IoError) -> String {
     let shown = path.display();
     match error.kind() {
@@ -249,8 +254,19 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut connection = Box::pin(connection);
+    let mut response = std::pin::pin!(sender.send_request(request));
+    // The connection knows better than the request why there is no answer.
+    let response = tokio::select! {
+        biased;
+        ended = &mut connection => {
+            ended?;
+            return Ok(response.await?);
+        }
+        response = &mut response => response?,
+    };
     drive(connection);
-    Ok(sender.send_request(request).await?)
+    Ok(response)
 }
 
 /// bollard wants a response whose body is fed by somebody else.
@@ -306,6 +322,32 @@ mod tests {
         let message = explain_socket(file.path(), &ErrorKind::PermissionDenied.into());
         assert!(message.contains("the socket belongs to user"), "{message}");
         assert!(message.contains("--group-add"), "{message}");
+    }
+
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods, reason = "tests have no workers")]
+    async fn a_user_name_and_its_password_are_sent_and_their_refusal_is_said() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = Docker {
+            endpoint: format!("http://{}", listener.local_addr().unwrap()),
+            username: "user".to_owned(),
+            password: Secret("pass".to_owned()),
+            ..Docker::default()
+        };
+        let engine = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let failure = Client::new(&options).ok().unwrap().connect().await.err().unwrap();
+        assert!(failure.to_string().contains("a user name and a password"), "{failure}");
+        let request = engine.await.unwrap();
+        assert!(request.contains("authorization: Basic dXNlcjpwYXNz"), "{request}");
+        assert!(request.starts_with("GET /"), "{request}");
     }
 
     #[tokio::test]

@@ -107,3 +107,72 @@ fn ports(map: PortMap) -> BTreeMap<u16, Vec<Binding>> {
     }
     ports
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(json: serde_json::Value) -> Container {
+        Container::of(serde_json::from_value(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_inspection_is_cut_down_to_what_counts() {
+        let container = container(serde_json::json!({
+            "Id": "abc",
+            "Name": "/web",
+            "State": { "Status": "running", "Health": { "Status": "healthy" } },
+            "Config": { "Labels": { "a": "b" } },
+            "HostConfig": { "NetworkMode": "edge" },
+            "NetworkSettings": {
+                "Ports": {
+                    "80/tcp": [
+                        { "HostIp": "0.0.0.0", "HostPort": "8080" },
+                        { "HostIp": "::1", "HostPort": "8081" },
+                        { "HostIp": "", "HostPort": "8082" }
+                    ],
+                    "53/udp": null
+                },
+                "Networks": {
+                    "edge": { "IPAddress": "172.18.0.2", "GlobalIPv6Address": "fd00::2" },
+                    "six": { "IPAddress": "", "GlobalIPv6Address": "fd00::3" },
+                    "none": { "IPAddress": "" }
+                }
+            }
+        }));
+        let binding =
+            |host: Option<&str>, port| Binding { host: host.map(|ip| ip.parse().unwrap()), port };
+        let expected = Container {
+            id: "abc".to_owned(),
+            name: "web".to_owned(),
+            labels: [("a".to_owned(), "b".to_owned())].into(),
+            standing: Standing::Ready,
+            network_mode: "edge".to_owned(),
+            networks: [
+                ("edge".to_owned(), Some("172.18.0.2".parse().unwrap())),
+                ("six".to_owned(), Some("fd00::3".parse().unwrap())),
+                ("none".to_owned(), None),
+            ]
+            .into(),
+            ports: [
+                (80, vec![binding(None, 8080), binding(Some("::1"), 8081), binding(None, 8082)]),
+                (53, Vec::new()),
+            ]
+            .into(),
+        };
+        assert_eq!(container, expected);
+    }
+
+    #[test]
+    fn only_what_runs_and_is_not_ill_is_ready() {
+        let standing = |state: serde_json::Value| {
+            container(serde_json::json!({ "Id": "abc", "State": state })).standing
+        };
+        let json = |status: &str, health: &str| serde_json::json!({ "Status": status, "Health": { "Status": health } });
+        assert_eq!(standing(json("running", "none")), Standing::Ready);
+        assert_eq!(standing(json("running", "starting")), Standing::Unhealthy);
+        assert_eq!(standing(json("running", "unhealthy")), Standing::Unhealthy);
+        assert_eq!(standing(json("paused", "healthy")), Standing::Stopped);
+        assert_eq!(standing(json("exited", "healthy")), Standing::Stopped);
+    }
+}

@@ -9,7 +9,7 @@ use portcullis_config::{Problem, Routing};
 use serde::Deserialize;
 
 use super::Docker;
-use super::address::{Place, Published};
+use super::address::{HostPorts, Place};
 use super::container::{Container, Standing};
 use crate::constraints::Constraints;
 use crate::labels::{Contribution, Instance, Labels, Servers, merge, normalize};
@@ -71,7 +71,7 @@ pub(super) struct Translator {
     network: String,
     exposed: bool,
     empty_services: bool,
-    published: Published,
+    host_ports: HostPorts,
 }
 
 /// The labels that are about the container rather than about routing.
@@ -100,9 +100,10 @@ impl Translator {
             network: options.network.clone(),
             exposed: options.exposed_by_default,
             empty_services: options.allow_empty_services,
-            published: match options.use_bind_port_ip {
-                true => Published::Preferred,
-                false => Published::Ignored,
+            host_ports: if options.use_bind_port_ip {
+                HostPorts::Preferred
+            } else {
+                HostPorts::Ignored
             },
         }
     }
@@ -134,7 +135,7 @@ impl Translator {
             "" => self.network.as_str(),
             named => named,
         };
-        let place = Place { container, fleet, network, published: self.published };
+        let place = Place { container, fleet, network, host_ports: self.host_ports };
         let service = service_name(container);
         let instance = Instance {
             name: &container.name,
