@@ -63,8 +63,7 @@ def switch(tree, path, edit):
         return
     for key in list(tree) if path[0] == "*" else [path[0]]:
         if len(path) > 1:
-            if key in tree:
-                switch(tree[key], path[1:], edit)
+            switch(tree.setdefault(key, {}), path[1:], edit)
         elif "pattern" in edit:
             if key in tree:
                 tree[key] = re.sub(edit["pattern"], edit["with"], tree[key])
