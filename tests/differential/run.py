@@ -62,7 +62,7 @@ def report(results, options):
                 for side, observation in result.observations.items():
                     print(f"     {side}: {json.dumps(observation, indent=1)}")
         elif options.verbose or options.show:
-            print(f"{'diff' if result.listed else 'same'} {result.name}")
+            print(f"{'diff' if result.listed else 'same'} {result.name} ({result.seconds:.1f} s)")
         if options.show:
             print("\n".join(f"     {line}" for line in summary(result.observations["traefik"])))
 

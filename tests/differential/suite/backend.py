@@ -89,14 +89,17 @@ class Farm:
     def exchange(self, name, wire, peer):
         """Serve one request; false when the connection is to end."""
         line = text(wire.line())
-        with self.lock:
-            self.busy += 1
+        self.count(1)
         try:
             return self.answer(name, wire, line, peer)
         finally:
-            with self.lock:
-                self.busy -= 1
-                self.lock.notify_all()
+            self.count(-1)
+
+    def count(self, change):
+        """Note that a request begins or ends."""
+        with self.lock:
+            self.busy += change
+            self.lock.notify_all()
 
     def answer(self, name, wire, line, peer):
         method, _, rest = line.partition(" ")
@@ -113,7 +116,14 @@ class Farm:
             self.record(name, request)
         if not (early or answer.get("refuse_continue")):
             self.read_rest(name, wire, request)
-        return reply(wire, name, request, answer)
+        if not answer.get("upgrade"):
+            return reply(wire, name, request, answer)
+        # An upgraded connection is idle as far as the record goes: nothing more is written to it.
+        self.count(-1)
+        try:
+            return reply(wire, name, request, answer)
+        finally:
+            self.count(1)
 
     def read_rest(self, name, wire, request):
         """Read the body and record the request, also when it is cut short."""

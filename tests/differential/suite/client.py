@@ -10,6 +10,8 @@ from .wire import Closed, Malformed, TimedOut, Wire, read_response, text, values
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 # How long an answer may take, how long "the rest" may be silent, and how long a kept connection is watched.
 ANSWER, SILENCE, WATCH = 8.0, 0.4, 0.05
+# How long a connection that is to be closed may take to do so.
+CLOSING = 2.5
 
 
 def bytes_of(step, defaults):
@@ -43,6 +45,7 @@ class Connection:
     def __init__(self, address, step, certificates):
         self.tls = None
         self.last = None
+        self.silent = False
         sock = socket.create_connection(address, ANSWER, (step.get("from", "127.0.0.1"), 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if "preface" in step:
@@ -124,6 +127,7 @@ class Connection:
                 self.tls = {"handshake": "refused"}
             return {"missing": "closed"}
         except TimedOut:
+            self.silent = True
             return {"missing": "nothing came"}
         except (Malformed, ValueError) as error:
             return {"missing": f"malformed: {error}"}
@@ -139,8 +143,8 @@ class Connection:
         """Whether the gateway kept the connection open after the last exchange."""
         if self.wire.sock is None:
             return "refused"
-        closing = self.last is None or self.says_close()
-        return "closed" if self.wire.ends_within(ANSWER / 2 if closing else WATCH) else "kept"
+        closing = self.says_close() if self.last else not self.silent
+        return "closed" if self.wire.ends_within(CLOSING if closing else WATCH) else "kept"
 
     def says_close(self):
         options = ",".join(values(self.last["headers"], "connection")).lower()

@@ -1,6 +1,7 @@
 """Running one group: two gateways side by side, the same back ends, case after case."""
 
 import json
+import time
 
 from .backend import Farm, tls_context
 from .compare import Differences, shape
@@ -17,6 +18,7 @@ class Result:
 
     def __init__(self, name, complaints, listed, observations):
         self.name = name
+        self.seconds = 0.0
         self.complaints = complaints
         self.listed = listed
         self.observations = observations
@@ -68,7 +70,12 @@ class Session:
 
     def run(self, differences):
         """Drive every case through both sides."""
-        return [self.run_case(case, differences) for case in self.group.cases]
+        results = []
+        for case in self.group.cases:
+            started = time.monotonic()
+            results.append(self.run_case(case, differences))
+            results[-1].seconds = time.monotonic() - started
+        return results
 
     def run_case(self, case, differences):
         name = f"{self.group.name}/{case['name']}"

@@ -137,7 +137,10 @@ def read_response(wire, method):
             break
         interim.append({"status": status, "headers": headers})
     bodyless = method == "HEAD" or status in (101, 204, 304)
-    body, trailers = (b"", []) if bodyless else read_body(wire, headers, True)
+    try:
+        body, trailers = (b"", []) if bodyless else read_body(wire, headers, True)
+    except Closed:
+        body, trailers = b"<cut short>", []
     return {
         "version": version,
         "status": status,
