@@ -133,6 +133,25 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Drops the names that get what every other name gets: with thousands of hosts and one options object, all of them.
+    fn forget_what_goes_without_saying(&mut self) {
+        let Self { exact, wild, other, .. } = self;
+        let is_other = |rule: &Rule| match (rule, &*other) {
+            (Some(rule), Some(other)) => Arc::ptr_eq(rule, other),
+            (None, None) => true,
+            _ => false,
+        };
+        wild.retain(|_, rule| !is_other(rule));
+        exact.retain(|name, rule| {
+            let parent = name.split_once('.').map_or("", |(_, parent)| parent);
+            !is_other(rule) || wild.contains_key(parent)
+        });
+        exact.shrink_to_fit();
+        wild.shrink_to_fit();
+    }
+}
+
 /// The wishes of all routers of one entry point, by canonical pattern and options.
 pub(super) struct Hosts<'a>(BTreeMap<String, BTreeMap<&'a str, BTreeSet<&'a str>>>);
 
@@ -177,6 +196,7 @@ impl<'a> Hosts<'a> {
             }
         }
         problems.extend(self.overlaps());
+        policy.forget_what_goes_without_saying();
         (policy, problems)
     }
 
@@ -184,6 +204,9 @@ impl<'a> Hosts<'a> {
     /// can then reach the wildcard's router.
     fn overlaps(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        if self.0.values().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>().len() < 2 {
+            return problems;
+        }
         for (pattern, own) in &self.0 {
             let label = pattern.split_once('.').filter(|(label, _)| *label != "*");
             let Some((_, parent)) = label else { continue };

@@ -149,3 +149,24 @@ fn unusable_options_refuse_their_host_even_beside_usable_ones() {
     let told: Vec<_> = problems.iter().map(|one| (&*one.about.name, one.severity)).collect();
     assert_eq!(told, [("first@file", Severity::Error), ("second@file", Severity::Warning)]);
 }
+
+#[test]
+fn a_host_with_default_options_keeps_them_under_a_wildcard_with_others() {
+    let hosts = [
+        host("open.a.test", "default"),
+        host("*.a.test", "one@file"),
+        host("*.b.test", "default"),
+        host("x.b.test", "one@file"),
+        host("y.b.test", "default"),
+    ];
+    let (policy, _) = policy(&hosts, Conflicts::FallBack);
+    for (name, expected) in [
+        ("open.a.test", "default"),
+        ("other.a.test", "one@file"),
+        ("x.b.test", "one@file"),
+        ("y.b.test", "default"),
+        ("z.b.test", "default"),
+    ] {
+        assert_eq!(options(&policy, Some(name)).as_deref(), Ok(expected), "{name}");
+    }
+}
