@@ -1,5 +1,6 @@
 //! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
 
+mod activation;
 mod check;
 mod command;
 mod environment;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use portcullis_config::Problem;
 use portcullis_config::problem::Severity;
 
+pub use activation::Activation;
 pub use command::{Command, Demo, Explain, Origin};
 pub use files::Disk;
 pub use sources::{Loaded, Source, load};

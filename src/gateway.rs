@@ -13,7 +13,7 @@ use portcullis_config::problem::Severity;
 use portcullis_providers::State;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::Loaded;
+use crate::cli::{Activation, Loaded};
 use crate::entrypoint::http::Http;
 use crate::entrypoint::tcp::Entrance;
 use crate::install::{Install, Protocol};
@@ -163,7 +163,8 @@ fn start(
     entrances: &[Arc<Entrance>],
     count: usize,
 ) -> anyhow::Result<Vec<Worker>> {
-    let mut inherited = sockets::inherited();
+    let activation = Activation::of_process();
+    let mut inherited = sockets::inherited(&activation);
     let mut duties: Vec<Vec<(Arc<Entrance>, std::net::TcpListener)>> =
         (0..count).map(|_| Vec::new()).collect();
     for entrance in entrances {
@@ -179,7 +180,7 @@ fn start(
             duty.push((Arc::clone(entrance), listener));
         }
     }
-    sockets::notify_ready();
+    sockets::notify_ready(activation.notify.as_deref());
     let start = |(index, sockets): (usize, Vec<_>)| Worker::start(index, duty(sockets));
     let workers: std::io::Result<Vec<Worker>> = duties.into_iter().enumerate().map(start).collect();
     workers.context("cannot start a worker")
