@@ -4,6 +4,7 @@
 //! when to look again. A file counts only once nobody is writing to it, so a half-written one is never applied.
 
 mod join;
+mod named;
 mod store;
 mod walk;
 mod watch;
@@ -17,7 +18,7 @@ use portcullis_config::problem::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Built, Failure, Later, Options, Provider, Publisher};
+use crate::{Built, Failure, Later, Options, Provider, Publisher, Weight};
 use store::{Found, Rest, Store};
 use watch::{Dirty, Watcher};
 
@@ -25,7 +26,8 @@ use watch::{Dirty, Watcher};
 ///
 /// Files of a folder are read in the order of their names; where two define the same object, the first wins and the
 /// second is reported. A file that cannot be read or parsed keeps what it last said, while the other files go on. What a
-/// deleted file of a folder said goes with it. Go templates (`{{ … }}`), which Traefik allows in these files, are
+/// deleted file of a folder said goes with it. Files that the configuration names (certificates, keys, authorities) are
+/// followed as well. Go templates (`{{ … }}`), which Traefik allows in these files, are
 /// not served yet: a file that holds one is refused.
 ///
 /// ```yaml
@@ -115,10 +117,15 @@ impl Watch {
         let mut watcher = if self.follow { Some(Watcher::new()) } else { None };
         let mut dirty = Dirty::all();
         let mut held = Some(Instant::now());
+        let mut weight = Weight::IfDifferent;
         let mut contact = None;
         loop {
+            let asked = dirty.asked;
             let found = self.look(&mut watcher, dirty).await?;
-            if found.news {
+            if asked || found.named {
+                weight = Weight::Always;
+            }
+            if found.news || weight == Weight::Always {
                 held.get_or_insert_with(Instant::now);
             }
             // Files that change together are applied together if they come to rest soon.
@@ -128,7 +135,11 @@ impl Watch {
                 held = None;
                 let (routing, mut problems) = self.store_mut()?.routing();
                 problems.extend(watcher.as_ref().and_then(Watcher::problem));
-                out.publish(routing, problems);
+                match weight {
+                    Weight::IfDifferent => out.publish(routing, problems),
+                    Weight::Always => out.publish_again(routing, problems),
+                }
+                weight = Weight::IfDifferent;
             }
             if contact != Some(found.contact) {
                 contact = Some(found.contact);
@@ -142,8 +153,7 @@ impl Watch {
                 }
                 None => {
                     out.asked_again().await;
-                    held = Some(Instant::now());
-                    Dirty::all()
+                    Dirty::asked()
                 }
             };
         }
@@ -187,7 +197,7 @@ async fn wait(watcher: &Watcher, rest: Rest, out: &Publisher) -> Dirty {
     tokio::select! {
         () = watcher.changed() => {}
         () = tokio::time::sleep(pause) => return watcher.take(),
-        () = out.asked_again() => return Dirty::all(),
+        () = out.asked_again() => return Dirty::asked(),
     }
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {

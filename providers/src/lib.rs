@@ -23,7 +23,7 @@ use portcullis_config::tree::{Tree, decode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-pub use publisher::{Contact, Published, Publisher, Receiver, State, channel};
+pub use publisher::{Contact, Published, Publisher, Receiver, State, Weight, channel};
 
 /// A boxed future, for traits.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -17,6 +17,25 @@ pub struct Published {
     pub routing: Routing,
     /// All defects of it, and of what did not make it into it.
     pub problems: Vec<Problem>,
+    /// Whether it counts even if it says what the last one said.
+    pub weight: Weight,
+}
+
+/// Whether a configuration counts even if it equals the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Only if it differs.
+    IfDifferent,
+    /// In any case: files that it names, such as certificates, have changed or may have.
+    Always,
+}
+
+impl Published {
+    /// This one, in place of an older one that nobody has applied yet.
+    pub fn after(mut self, older: Option<&Self>) -> Self {
+        self.weight = older.map_or(self.weight, |older| self.weight.max(older.weight));
+        self
+    }
 }
 
 /// Whether a provider is in touch with what it watches.
@@ -47,7 +66,18 @@ pub struct Publisher(Arc<Slot>);
 impl Publisher {
     /// Replaces everything this provider said before. Never blocks.
     pub fn publish(&self, routing: Routing, problems: Vec<Problem>) {
-        *self.0.newest.lock() = Some(Published { routing, problems });
+        self.put(Published { routing, problems, weight: Weight::IfDifferent });
+    }
+
+    /// The same for a configuration that names files whose content may have changed.
+    pub fn publish_again(&self, routing: Routing, problems: Vec<Problem>) {
+        self.put(Published { routing, problems, weight: Weight::Always });
+    }
+
+    fn put(&self, published: Published) {
+        let mut newest = self.0.newest.lock();
+        *newest = Some(published.after(newest.as_ref()));
+        drop(newest);
         self.0.filled.notify_one();
     }
 
@@ -136,6 +166,17 @@ mod tests {
         assert!(tokio::time::timeout(pause, receiver.changed()).await.is_err());
         publisher.publish(named("newest"), Vec::new());
         assert_eq!(receiver.changed().await.routing, named("newest"));
+    }
+
+    #[tokio::test]
+    async fn what_counts_always_does_so_behind_a_newer_one() {
+        let (publisher, mut receiver) = channel();
+        publisher.publish_again(named("old"), Vec::new());
+        publisher.publish(named("new"), Vec::new());
+        let published = receiver.changed().await;
+        assert_eq!((published.routing, published.weight), (named("new"), Weight::Always));
+        publisher.publish(named("new"), Vec::new());
+        assert_eq!(receiver.changed().await.weight, Weight::IfDifferent);
     }
 
     #[tokio::test]

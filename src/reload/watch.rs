@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_config::Routing;
 use portcullis_config::problem::Severity;
-use portcullis_providers::{Contact, Provider, Published, Publisher, State};
+use portcullis_providers::{Contact, Provider, Published, Publisher, State, Weight};
 use tokio::sync::mpsc;
 
 use super::merge;
@@ -25,7 +25,8 @@ const BURST: Duration = Duration::from_millis(250);
 /// First pause before a failed provider is started again; doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Short: what was away must be followed two seconds after it is back.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 
 /// How changes are paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Reload {
     said: Vec<Said>,
     changes: (mpsc::Sender<usize>, mpsc::Receiver<usize>),
     applied: Option<Configuration>,
+    /// Whether what was said since counts even if it is equal.
+    weight: Weight,
 }
 
 /// One provider and what it last said.
@@ -73,12 +76,22 @@ impl Reload {
     ) -> Self {
         let defaults = context.entry_points.iter().map(|(defaults, _)| defaults.clone()).collect();
         let (said, changes) = (Vec::new(), mpsc::channel(64));
-        Self { context, live, observer, defaults, pace, said, changes, applied: None }
+        Self {
+            context,
+            live,
+            observer,
+            defaults,
+            pace,
+            said,
+            changes,
+            applied: None,
+            weight: Weight::IfDifferent,
+        }
     }
 
     /// Adds what the gateway itself configures; it never changes.
     pub fn add_internal(&mut self, routing: Routing) {
-        let published = Published { routing, problems: Vec::new() };
+        let published = Published { routing, problems: Vec::new(), weight: Weight::IfDifferent };
         self.said.push(Said {
             provider: "internal".into(),
             published: Some(Arc::new(published)),
@@ -99,7 +112,7 @@ impl Reload {
         task::spawn(async move {
             loop {
                 let published = receiver.changed().await;
-                *filled.lock() = Some(published);
+                put(&filled, published);
                 if changed.send(index).await.is_err() {
                     return;
                 }
@@ -144,6 +157,7 @@ impl Reload {
     fn take(&mut self, index: usize) {
         let Some(said) = self.said.get_mut(index) else { return };
         if let Some(published) = said.inbox.as_ref().and_then(|inbox| inbox.lock().take()) {
+            self.weight = self.weight.max(published.weight);
             said.published = Some(Arc::new(published));
         }
     }
@@ -159,7 +173,8 @@ impl Reload {
             .filter_map(|said| Some((Arc::clone(&said.provider), said.published.clone()?)))
             .collect();
         let configuration = merge::merge(&said, &self.defaults);
-        if self.applied.as_ref() == Some(&configuration) {
+        let weight = std::mem::replace(&mut self.weight, Weight::IfDifferent);
+        if weight == Weight::IfDifferent && self.applied.as_ref() == Some(&configuration) {
             return;
         }
         let begun = Instant::now();
@@ -174,6 +189,12 @@ impl Reload {
         let took = begun.elapsed();
         tracing::info!("reloaded: {routers} routers, {problems} problems, {took:.1?}");
     }
+}
+
+/// What was put there before and not taken may still make the newest count.
+fn put(inbox: &parking_lot::Mutex<Option<Published>>, published: Published) {
+    let mut inbox = inbox.lock();
+    *inbox = Some(published.after(inbox.as_ref()));
 }
 
 /// Each problem is logged once, when it appears.
@@ -192,15 +213,23 @@ fn log_new_problems(new: &Snapshot, old: &Snapshot) {
 /// Runs a provider, and again after a pause when it fails; what it last published stays.
 async fn keep_running(provider: &mut dyn Provider, publisher: &Publisher, name: &str) {
     let mut pause = PAUSE;
+    let mut known = String::new();
     loop {
         let begun = Instant::now();
         let Err(failure) = provider.run(publisher).await;
         publisher.contact(Contact::Lost);
         if begun.elapsed() > LONGEST_PAUSE {
             pause = PAUSE;
+            known.clear();
         }
         let jitter = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        tracing::warn!(provider = name, "provider failed, again in {jitter:.1?}: {failure}");
+        let failure = failure.to_string();
+        if failure == known {
+            tracing::debug!(provider = name, "provider failed again: {failure}");
+        } else {
+            tracing::warn!(provider = name, "provider failed, is started again: {failure}");
+        }
+        known = failure;
         tokio::time::sleep(jitter).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -20,7 +20,7 @@ use futures_util::{FutureExt, Stream};
 use super::Watch;
 use super::container::Container;
 use super::translate::{Change, Fleet};
-use crate::{Contact, Failure, Publisher};
+use crate::{Contact, Failure, Publisher, Weight};
 
 /// What may change where a container is served. Probes of health checks (`exec_*`) are left out: they are many.
 const EVENTS: [&str; 11] = [
@@ -55,7 +55,8 @@ pub(super) async fn run(watch: &mut Watch, out: &Publisher) -> Result<Infallible
     let watch = &*watch;
     let engine = watch.client.connect().await?;
     let explain = |error| watch.client.explain(error);
-    let mut round = Round { watch, engine: &engine, out, fleet: Fleet::default() };
+    let weight = Weight::IfDifferent;
+    let mut round = Round { watch, engine: &engine, out, fleet: Fleet::default(), weight };
     loop {
         round.fleet = Fleet::default();
         if watch.follow {
@@ -64,6 +65,7 @@ pub(super) async fn run(watch: &mut Watch, out: &Publisher) -> Result<Infallible
             round.fill().await.map_err(explain)?;
             out.asked_again().await;
         }
+        round.weight = Weight::Always;
     }
 }
 
@@ -73,6 +75,8 @@ struct Round<'a> {
     engine: &'a Engine,
     out: &'a Publisher,
     fleet: Fleet,
+    /// Of the next publication.
+    weight: Weight,
 }
 
 /// Why a batch of events ended.
@@ -144,7 +148,10 @@ impl Round<'_> {
             self.fleet.set_host(host_address().await);
         }
         let (routing, problems) = self.watch.translator.translate(&self.fleet);
-        self.out.publish(routing, problems);
+        match std::mem::replace(&mut self.weight, Weight::IfDifferent) {
+            Weight::IfDifferent => self.out.publish(routing, problems),
+            Weight::Always => self.out.publish_again(routing, problems),
+        }
         self.out.contact(Contact::Up);
     }
 }

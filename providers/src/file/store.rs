@@ -12,9 +12,9 @@ use portcullis_config::tree::text::{self, Format};
 use portcullis_config::{Problem, Routing};
 
 use super::Root;
-use super::join;
 use super::walk::{self, Places};
 use super::watch::Dirty;
+use super::{join, named};
 use crate::Contact;
 
 /// All files and what they last said.
@@ -23,6 +23,8 @@ pub(super) struct Store {
     known: BTreeMap<PathBuf, Known>,
     /// What is wrong with the root or a folder.
     problems: Vec<Problem>,
+    /// The files that the configuration names, and how they looked last.
+    named: BTreeMap<PathBuf, Option<Stamp>>,
     places: Places,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Content {
 pub(super) struct Found {
     /// Whether there is something new to say.
     pub(super) news: bool,
+    /// Whether a file that the configuration names has changed.
+    pub(super) named: bool,
     pub(super) rest: Rest,
     /// Whether the root can be read.
     pub(super) contact: Contact,
@@ -82,7 +86,13 @@ const SIZE: u64 = 64 << 20;
 
 impl Store {
     pub(super) fn new(root: Root) -> Self {
-        Self { root, known: BTreeMap::new(), problems: Vec::new(), places: Places::default() }
+        Self {
+            root,
+            known: BTreeMap::new(),
+            problems: Vec::new(),
+            named: BTreeMap::new(),
+            places: Places::default(),
+        }
     }
 
     /// Where changes would show, as of the last look.
@@ -103,7 +113,8 @@ impl Store {
     /// Looks at all files and reads those that changed.
     pub(super) fn look(&mut self, dirty: &Dirty) -> Found {
         self.places = Places::default();
-        let mut found = Found { news: false, rest: Rest::Settled, contact: Contact::Up };
+        let mut found =
+            Found { news: false, named: false, rest: Rest::Settled, contact: Contact::Up };
         let before = std::mem::take(&mut self.problems);
         let paths = match self.root.clone() {
             Root::File(path) => {
@@ -119,7 +130,39 @@ impl Store {
             self.read(path, dirty, &mut found);
         }
         found.news |= self.problems != before;
+        self.look_at_named(dirty, &mut found);
         found
+    }
+
+    /// Notices changes of the files that the configuration names. Their content is for others to read.
+    fn look_at_named(&mut self, dirty: &Dirty, found: &mut Found) {
+        if found.news {
+            let good = self.known.values().filter_map(|known| known.good.as_ref());
+            let files = good.flat_map(|content| named::files(&content.routing));
+            let mut before = std::mem::take(&mut self.named);
+            self.named = files
+                .map(|path| {
+                    let known = before.remove(&path).unwrap_or_else(|| Stamp::at(&path));
+                    (path, known)
+                })
+                .collect();
+        }
+        for (path, known) in &mut self.named {
+            self.places.add_way(path);
+            let now = Stamp::at(path);
+            if now == *known {
+                continue;
+            }
+            let written = path.canonicalize().is_ok_and(|real| {
+                dirty.is_open(&real) || real.metadata().is_ok_and(|it| !is_settled(&it, true))
+            });
+            if written {
+                found.rest = Rest::Unsettled;
+                continue;
+            }
+            *known = now;
+            found.named = true;
+        }
     }
 
     /// The files of a folder; what is no longer there is forgotten.
@@ -249,6 +292,11 @@ fn is_settled(metadata: &Metadata, had_text: bool) -> bool {
 }
 
 impl Stamp {
+    /// Of the file at `path`, if there is one.
+    fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().as_ref().map(Self::of)
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

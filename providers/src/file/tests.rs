@@ -288,7 +288,28 @@ async fn without_watch_files_are_read_again_when_asked() {
     replace(&path, &routers(&["a"], 2));
     assert!(running.is_quiet().await);
     running.receiver.state().ask_again();
-    assert_eq!(rule(&running.next().await, "a"), "Path(`/2`)");
+    let published = running.next().await;
+    assert_eq!((rule(&published, "a"), published.weight), ("Path(`/2`)", Weight::Always));
+}
+
+#[tokio::test]
+async fn a_certificate_that_changes_makes_the_configuration_count_again() {
+    let dir = temporary();
+    let (path, certificate) = (dir.path().join("a.yml"), dir.path().join("tls.crt"));
+    fs::write(&certificate, "old").unwrap();
+    let text = format!(
+        "tls:\n  certificates:\n    - certFile: {0}\n      keyFile: {0}\n",
+        certificate.display()
+    );
+    fs::write(&path, text).unwrap();
+    let mut running = file(&path);
+    let first = running.next().await;
+    assert_eq!(first.weight, Weight::IfDifferent);
+    assert!(running.is_quiet().await);
+    replace(&certificate, "new");
+    let second = running.next().await;
+    assert_eq!((second.weight, second.routing), (Weight::Always, first.routing));
+    assert!(running.is_quiet().await);
 }
 
 #[test]

@@ -20,6 +20,8 @@ use super::walk::{Names, Places};
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
     all: bool,
+    /// Somebody asked for it.
+    pub(super) asked: bool,
     paths: BTreeSet<PathBuf>,
     /// Files that somebody writes to.
     open: BTreeSet<PathBuf>,
@@ -29,6 +31,11 @@ impl Dirty {
     /// Everything.
     pub(super) fn all() -> Self {
         Self { all: true, ..Self::default() }
+    }
+
+    /// Everything, since somebody asked for it.
+    pub(super) fn asked() -> Self {
+        Self { all: true, asked: true, ..Self::default() }
     }
 
     /// Whether the file at this real path must be read even if it looks as it did.
@@ -119,6 +126,7 @@ impl Watcher {
         state.look = false;
         state.open.retain(|_, last| last.elapsed() < WRITING);
         Dirty {
+            asked: false,
             all: std::mem::take(&mut state.all),
             paths: std::mem::take(&mut state.paths),
             open: state.open.keys().cloned().collect(),

@@ -13,7 +13,14 @@ fn router(entry_points: &[&str]) -> Router {
 }
 
 fn said(provider: &str, routing: Routing) -> (Arc<str>, Arc<Published>) {
-    (provider.into(), Arc::new(Published { routing, problems: Vec::new() }))
+    (
+        provider.into(),
+        Arc::new(Published {
+            routing,
+            problems: Vec::new(),
+            weight: portcullis_providers::Weight::IfDifferent,
+        }),
+    )
 }
 
 fn with_router(router: Router) -> Routing {
