@@ -12,16 +12,18 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
+TARGET = HERE.parent.parent / "target" / "differential"
 sys.path.insert(0, str(HERE))
+
+from suite.tools import find_h2, find_traefik  # noqa: E402
+
+find_h2(TARGET / "venv")
 
 from suite.certificates import Certificates  # noqa: E402
 from suite.compare import Differences, summary  # noqa: E402
 from suite.groups import load  # noqa: E402
 from suite.ports import Ports  # noqa: E402
 from suite.session import Session, nothing_listed  # noqa: E402
-from suite.tools import find_traefik  # noqa: E402
-
-TARGET = HERE.parent.parent / "target" / "differential"
 
 
 def arguments():
@@ -80,7 +82,9 @@ def run_without(group, tools):
         counted = results
     controls = {f"{group.name}/{case['name']}" for case in group.cases if case.get("control")}
     for result in counted:
-        alive = any(result.name == other.name for other in surviving) and result.name not in controls
+        # What the proxy engine refuses by itself, before any router is asked, no configuration switches off.
+        refused = group.feature.startswith("proxy.") and not result.observations["traefik"].get("requests")
+        alive = any(result.name == other.name for other in surviving) and result.name not in controls and not refused
         result.complaints = [f"passes with {group.feature} switched off"] if alive else []
     return counted, None
 

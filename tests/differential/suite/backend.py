@@ -5,11 +5,14 @@ import ssl
 import threading
 import time
 
+from . import http2
 from .wire import Closed, Malformed, TimedOut, Wire, read_body, read_headers, text, values
 
 # Requests for paths below these are the runner's own and the gateways' checks: answered, never recorded as traffic.
 HEALTH = "/health"
 READY = "/ready-probe"
+# Back ends that speak HTTP/2 without TLS, by prior knowledge.
+HTTP2 = ("h1", "h2")
 
 
 class Farm:
@@ -79,6 +82,8 @@ class Farm:
                 sock = context.wrap_socket(sock, server_side=True)
                 peer = {"client_certificate": subject(sock), "sni": getattr(context, "last_sni", None)}
             wire = Wire(sock, 60)
+            if name in HTTP2 or (context and sock.selected_alpn_protocol() == "h2"):
+                http2.serve(self, name, wire, peer)
             while self.exchange(name, wire, peer):
                 pass
         except (Closed, TimedOut, Malformed, OSError, ValueError):
@@ -175,10 +180,12 @@ def subject(sock):
     return None
 
 
-def tls_context(chain, client_ca=None):
+def tls_context(chain, client_ca=None, protocols=()):
     """A server side TLS context that notes the name asked for."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*chain)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     if client_ca:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.load_verify_locations(client_ca)

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 
+from .http2 import Http2Client
 from .wire import Closed, Malformed, TimedOut, Wire, read_response, text, values
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -53,6 +54,7 @@ class Connection:
         if "tls" in step:
             sock = self.handshake(sock, step["tls"], certificates)
         self.wire = Wire(sock, ANSWER)
+        self.http2 = Http2Client(self.wire) if step.get("http2") and sock else None
 
     def handshake(self, sock, options, certificates):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -83,6 +85,16 @@ class Connection:
             "certificate": certificates.names.get(digest, "generated"),
         }
         return secure
+
+    def exchange_stream(self, step, defaults):
+        """One request and its response over HTTP/2."""
+        if self.wire.sock is None:
+            return []
+        response = self.http2.exchange(step, step.get("host", defaults["host"]), "https" if self.tls else "http")
+        if self.tls and "missing" in response and not self.last:
+            self.tls = {"handshake": "refused"}
+        self.last = response
+        return [response]
 
     def exchange(self, data, step):
         """Send and read as many responses as the step asks for (`all`: until silence or the end)."""
@@ -143,6 +155,8 @@ class Connection:
         """Whether the gateway kept the connection open after the last exchange."""
         if self.wire.sock is None:
             return "refused"
+        if self.http2:
+            return self.http2.state(WATCH)
         closing = self.says_close() if self.last else not self.silent
         return "closed" if self.wire.ends_within(CLOSING if closing else WATCH) else "kept"
 

@@ -47,7 +47,7 @@ def plans(case):
 
 def steps(case):
     """The steps of a case; a case without steps is one step itself, `repeat` times."""
-    inherited = {key: case[key] for key in ("entry", "tls", "host", "from", "preface", "headers") if key in case}
+    inherited = {key: case[key] for key in ("entry", "tls", "host", "from", "preface", "headers", "http2") if key in case}
     for _ in range(case.get("repeat", 1)):
         for step in case.get("steps", [case]):
             merged = inherited | step
@@ -76,8 +76,12 @@ def play(step, case, group, gateway, parts, connections, responses, streams):
     connection = connections[name]
     if step.get("cookies"):
         step = step | {"headers": [*step.get("headers", []), *cookies(responses)]}
-    data = bytes_of(step, {"host": case.get("host", group.host)})
-    responses.extend(clean(response, gateway) for response in connection.exchange(data, step))
+    defaults = {"host": case.get("host", group.host)}
+    if step.get("http2"):
+        received = connection.exchange_stream(step, defaults)
+    else:
+        received = connection.exchange(bytes_of(step, defaults), step)
+    responses.extend(clean(response) for response in received)
     if "read_bytes" in step:
         streams.append(connection.read_bytes(step["read_bytes"]))
     if "close" in step:
@@ -102,7 +106,7 @@ def by_name(pairs):
     return dict(sorted(table.items()))
 
 
-def clean(response, gateway):
+def clean(response):
     """A response without what no two runs share."""
     if "missing" in response:
         return response

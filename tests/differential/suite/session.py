@@ -3,7 +3,7 @@
 import json
 import time
 
-from .backend import Farm, tls_context
+from .backend import HTTP2, Farm, tls_context
 from .compare import Differences, shape
 from .drive import drive
 from .gateway import Gateway
@@ -11,6 +11,8 @@ from .groups import merge
 
 SIDES = {"traefik": "127.0.0.101", "portcullis": "127.0.0.102"}
 PLAIN = ("s1", "s2", "s3", "s4")
+# Back ends over TLS, with the protocols they offer.
+SECURE = {"t1": (), "t2": ("h2", "http/1.1")}
 
 
 class Result:
@@ -59,10 +61,13 @@ class Session:
         settings = self.group.backends
         for name in PLAIN:
             self.farm.open(name, self.ports.take())
-        for name in ("t1", "t2"):
+        for name, protocols in SECURE.items():
             if self.group.uses(name):
-                authority = self.certificates.authority()
-                self.farm.open(name, self.ports.take(), tls_context(self.certificates.chain("backend"), authority))
+                chain, authority = self.certificates.chain("backend"), self.certificates.authority()
+                self.farm.open(name, self.ports.take(), tls_context(chain, authority, protocols))
+        for name in HTTP2:
+            if self.group.uses(name):
+                self.farm.open(name, self.ports.take())
         if self.group.uses("blackhole"):
             self.farm.open_black_hole("blackhole", self.ports.take())
         self.farm.backends["dead"] = f"127.0.0.1:{self.ports.take()}"

