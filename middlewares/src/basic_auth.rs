@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use portcullis_config::tree::Tree;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -47,7 +48,8 @@ pub struct BasicAuth {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
     /// A file with a user in each line; empty lines and lines that begin with `#` do not count. A user in `users`
-    /// wins over one in the file. The file is read when these settings are applied.
+    /// wins over one in the file. The file is read again each time a configuration
+    /// is applied.
     #[serde(skip_serializing_if = "is_default")]
     pub users_file: String,
     /// The name of what is protected, which browsers show; `traefik` if unset.
@@ -64,6 +66,11 @@ pub struct BasicAuth {
 
 impl Settings for BasicAuth {
     const KIND: &'static str = "basicAuth";
+
+    /// The file may change though its path stays.
+    fn keeps_steps(settings: &Tree) -> bool {
+        settings.child("usersFile").is_none()
+    }
 
     fn compile(self, build: &mut dyn Build) -> Result<Vec<Step>, Defect> {
         let accounts = account::read(&self.users_file, &self.users)?;

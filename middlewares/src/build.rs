@@ -18,6 +18,13 @@ pub trait Settings: DeserializeOwned + Serialize + JsonSchema + 'static {
     /// On which side of a mesh connection the middleware makes sense.
     const SIDE: Side = Side::Either;
 
+    /// Whether steps may be kept over reloads while these settings stay equal. Not so where they depend on more: on a
+    /// file or on other middlewares.
+    fn keeps_steps(settings: &Tree) -> bool {
+        let _ = settings;
+        true
+    }
+
     /// Checks the settings and makes the steps of one router. State that must live across reloads belongs to the
     /// steps: they are kept as long as router, middleware and settings stay equal.
     fn compile(self, build: &mut dyn Build) -> Result<Vec<Step>, Defect>;
@@ -68,6 +75,8 @@ pub struct Kind {
     pub side: Side,
     /// Types the settings and makes the steps.
     pub compile: fn(&Tree, &mut dyn Build) -> Result<Vec<Step>, Defect>,
+    /// Whether steps may be kept over reloads while the settings stay equal.
+    pub keeps_steps: fn(&Tree) -> bool,
     /// The settings with their defaults as the API shows them.
     pub show: fn(&Tree) -> Result<serde_json::Value, Defect>,
     /// The JSON schema of the settings.
@@ -81,6 +90,7 @@ impl Kind {
             name: S::KIND,
             side: S::SIDE,
             compile: |tree, build| typed::<S>(tree)?.compile(build),
+            keeps_steps: S::keeps_steps,
             show: |tree| {
                 serde_json::to_value(typed::<S>(tree)?).map_err(|error| Defect(error.to_string()))
             },

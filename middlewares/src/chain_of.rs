@@ -1,5 +1,6 @@
 //! `chain` stands for several middlewares in order.
 
+use portcullis_config::tree::Tree;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,11 @@ pub struct ChainOf {
 impl Settings for ChainOf {
     const KIND: &'static str = "chain";
 
+    /// Its members may change though their names stay.
+    fn keeps_steps(_: &Tree) -> bool {
+        false
+    }
+
     fn compile(self, build: &mut dyn Build) -> Result<Vec<Step>, Defect> {
         let mut steps = Vec::new();
         for name in &self.middlewares {
@@ -39,8 +45,7 @@ impl Settings for ChainOf {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_config::tree::Tree;
-
+    use super::*;
     use crate::testing::{TestBuild, request, run, text};
 
     fn allow(address: &str, reject: &str) -> Tree {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::chain::Chain;
-use crate::testing::{Echo, TestBuild, compile, request, run, run_now, text};
+use crate::testing::{Echo, TestBuild, compile, request, run, run_now, settings, text};
 
 const SHA: &str = "sha:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=";
 const APR: &str = "apr:$apr1$saltsalt$NBMPZFGR7yazCdGvlWJji1";
@@ -176,6 +176,13 @@ fn users_of_a_file_count_and_later_ones_win() {
     assert_eq!(run_now(&chain, with("sha:test")).status, 200);
     assert_eq!(run_now(&chain, with("other:test")).status, 200);
     assert_eq!(run_now(&chain, with("anna:x")).status, 401);
+}
+
+#[test]
+fn a_file_is_read_again_though_its_path_stays() {
+    let kept = crate::kind("basicAuth").unwrap().keeps_steps;
+    assert!(kept(&settings("users: ['a:b']")));
+    assert!(!kept(&settings("usersfile: /etc/users")));
 }
 
 #[test]

@@ -69,9 +69,8 @@ impl Compiling<'_> {
         let Some(kind) = portcullis_middlewares::kind(&config.kind) else {
             return Err(unknown_kind(name, &config.kind));
         };
-        // A chain's settings are names; what those mean may have changed though it is equal.
-        let own_state = !kind.name.eq_ignore_ascii_case("chain");
-        if own_state
+        let keeps = (kind.keeps_steps)(&config.settings);
+        if keeps
             && let Some((old, steps)) = self.old.steps.get(&key)
             && old == config
         {
@@ -84,7 +83,7 @@ impl Compiling<'_> {
         let mut building = Building { compiling: self, owner, name: name.clone(), path };
         let steps = (kind.compile)(&config.settings, &mut building)
             .map_err(|defect| Defect(format!("middleware `{name}`: {defect}")))?;
-        if own_state {
+        if keeps {
             self.kept.steps.insert(key, (config.clone(), steps.clone()));
         }
         Ok(steps)
