@@ -1,7 +1,9 @@
 //! The middleware of `CONTRIBUTING.md`, written against the public interface only: what a contributor needs is there.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_config::Name;
 use portcullis_config::tree::text::{self, Format};
@@ -67,14 +69,14 @@ impl Service for Ok200 {
 fn request() -> Request {
     Request {
         method: http::Method::GET,
-        target: Target::canonical("/".parse().unwrap()),
+        target: Target::canonical(PathAndQuery::from_static("/")),
         version: http::Version::HTTP_11,
         headers: http::HeaderMap::new(),
         extensions: http::Extensions::new(),
         body: Body::Empty,
         connection: Arc::new(Connection {
-            peer: "192.0.2.1:5000".parse().unwrap(),
-            local: "192.0.2.254:80".parse().unwrap(),
+            peer: SocketAddr::from(([192, 0, 2, 1], 5000)),
+            local: SocketAddr::from(([192, 0, 2, 254], 80)),
             entry_point: "web".into(),
             tls: None,
             forwarded_for: None,
