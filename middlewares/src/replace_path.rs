@@ -9,7 +9,7 @@ use crate::{Build, Defect, Exchange, Filter, Flow, Request, Response, Settings, 
 
 /// Puts a fixed path in place of the path of a request. The query stays.
 ///
-/// The path that was asked for is sent to the server in `X-Replaced-Path`.
+/// The path that was asked for is added to the request as `X-Replaced-Path`.
 ///
 /// ```yaml
 /// http:
@@ -52,7 +52,7 @@ impl Filter for Replace {
         let old = HeaderValue::from_str(request.target.path());
         match (old, request.target.take_path(&self.target)) {
             (Ok(old), Ok(())) => {
-                request.headers.insert(REPLACED_PATH, old);
+                request.headers.append(REPLACED_PATH, old);
                 Flow::Next
             }
             _ => Flow::Stop(Box::new(Response::bad_request())),
@@ -88,6 +88,15 @@ mod tests {
     async fn path_is_replaced_and_the_query_stays() {
         assert_eq!(seen("/new", "/a/b%2Fc?q=1").await, pair("/new?q=1", "/a/b%2Fc"));
         assert_eq!(seen("/new", "/").await, pair("/new", "/"));
+    }
+
+    #[tokio::test]
+    async fn old_path_is_added_to_those_that_were_there() {
+        let chain = TestBuild::new().compile("replacePath", &settings("path: /new")).unwrap();
+        let request = request("GET", "a.example", "/x", &[("x-replaced-path", "/mine")]);
+        let response = run(&chain, request).await;
+        let all: Vec<_> = response.headers.get_all("saw-x-replaced-path").iter().collect();
+        assert_eq!(all, ["/mine", "/x"]);
     }
 
     #[tokio::test]

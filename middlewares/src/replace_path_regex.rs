@@ -13,7 +13,7 @@ use crate::{Build, Defect, Exchange, Filter, Flow, Request, Response, Settings, 
 
 /// Rewrites the path of a request with a regular expression. The query stays.
 ///
-/// The path that was asked for is sent to the server in `X-Replaced-Path`.
+/// The path that was asked for is added to the request as `X-Replaced-Path`.
 ///
 /// ```yaml
 /// http:
@@ -68,25 +68,30 @@ impl Filter for Replace {
         // Traefik: escapes that the replacement holds or makes go to the server as they are there, so that
         // `%2e%2e` leaves the directory (CVE-2026-65600). They are part of the canonical form here.
         let Ok(new) = path::normalize(&new) else {
-            return Flow::Stop(Box::new(broken_escape()));
+            return Flow::Stop(Box::new(broken_escape(&new)));
         };
         if request.target.set_path(&with_slash(&new)).is_err() {
             return Flow::Stop(Box::new(Response::bad_request()));
         }
-        request.headers.insert(REPLACED_PATH, value);
+        request.headers.append(REPLACED_PATH, value);
         Flow::Next
     }
 }
 
-fn broken_escape() -> Response {
-    Response::text(StatusCode::INTERNAL_SERVER_ERROR, "invalid URL escape")
+/// Names the first percent sign that two hexadecimal digits do not follow.
+fn broken_escape(path: &str) -> Response {
+    let mut signs = path.match_indices('%').filter_map(|(at, _)| path.as_bytes().get(at..));
+    let first = signs.find(|rest| path::split_escape(&rest[1..]).is_none()).unwrap_or_default();
+    let shown = String::from_utf8_lossy(first.get(..3).unwrap_or(first));
+    let message = format!("invalid URL escape {shown:?}");
+    Response::text(StatusCode::INTERNAL_SERVER_ERROR, &message)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use crate::testing::{TestBuild, request, run, run_now, settings};
+    use crate::testing::{TestBuild, request, run, run_now, settings, text};
     use crate::{Chain, path};
 
     fn chain(regex: &str, replacement: &str) -> Chain {
@@ -157,7 +162,10 @@ mod tests {
 
     #[tokio::test]
     async fn broken_escape_is_500() {
-        assert_eq!(seen("o", "%", "/foo").await, "500");
+        let response = run(&chain("o", "%"), request("GET", "a.example", "/foo", &[])).await;
+        assert_eq!(response.status.as_u16(), 500);
+        assert_eq!(text(response).await, "invalid URL escape \"%%\"\n");
+        assert_eq!(seen("o", "%4", "/1o").await, "500");
     }
 
     #[test]
