@@ -44,23 +44,27 @@ def relabel(observation, farm):
     return json.loads(dumped)
 
 
-def flatten(tree, prefix=""):
-    """Leaves of a tree by dotted path; lists of plain values are leaves."""
-    nested = isinstance(tree, dict) or (isinstance(tree, list) and any(isinstance(v, dict) for v in tree))
-    if not nested or not tree:
-        return {prefix: tree}
-    leaves = {}
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in items:
-        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return leaves
+def differing(left, right, path=""):
+    """Paths where two trees differ, with both values (None where one has nothing)."""
+    if left == right:
+        return {}
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = sorted({**left, **right})
+        parts = [(key, left.get(key), right.get(key)) for key in keys]
+    elif of_tables(left) and of_tables(right):
+        longest = max(len(left), len(right))
+        sides = [[*side, *[None] * (longest - len(side))] for side in (left, right)]
+        parts = [(str(index), *pair) for index, pair in enumerate(zip(*sides))]
+    else:
+        return {path: (left, right)}
+    found = {}
+    for key, a, b in parts:
+        found |= differing(a, b, f"{path}.{key}" if path else key)
+    return found
 
 
-def differing(reference, candidate):
-    """Paths where the two differ, with both values (None where one has nothing)."""
-    left, right = flatten(reference), flatten(candidate)
-    paths = [path for path in {**left, **right} if left.get(path) != right.get(path)]
-    return {path: (left.get(path), right.get(path)) for path in paths}
+def of_tables(value):
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
 class Differences:
@@ -109,7 +113,9 @@ def lookup(tree, path):
 
 
 def show(value):
-    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    """A value in one line of bearable length."""
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 160 else text[:160] + "..."
 
 
 def summary(observation):

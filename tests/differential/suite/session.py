@@ -7,7 +7,7 @@ from .backend import HTTP2, Farm, tls_context
 from .compare import Differences, shape
 from .drive import drive
 from .gateway import Gateway
-from .groups import merge
+from .groups import fill, merge
 
 SIDES = {"traefik": "127.0.0.101", "portcullis": "127.0.0.102"}
 PLAIN = ("s1", "s2", "s3", "s4")
@@ -42,6 +42,8 @@ class Session:
         """Start back ends and both gateways; Portcullis with the feature switched off in the given way, if any."""
         self.open_backends()
         words = {**self.farm.backends, "certs": str(self.certificates.folder), "files": str(self.folder)}
+        words |= {f"port-of-{name}": address.split(":")[1] for name, address in self.farm.backends.items()}
+        self.words = words
         services = {name: {"loadBalancer": {"servers": [{"url": f"http://<{name}>"}]}} for name in PLAIN}
         names = {"web", "websecure", "ready", *self.group.install.get("entryPoints", {})}
         points = {name: self.ports.take(SIDES["portcullis"]) for name in sorted(names)}
@@ -86,7 +88,7 @@ class Session:
         name = f"{self.group.name}/{case['name']}"
         observations = {}
         for side, gateway in self.gateways.items():
-            observed = drive(case, self.group, gateway, self.farm, self.entry_points, self.certificates)
+            observed = drive(fill(case, self.words), self.group, gateway, self.farm, self.entry_points, self.certificates)
             observations[side] = shape(observed, case, self.farm)
         tidy = json.loads(json.dumps(observations).replace(SIDES["traefik"], "<ip>").replace(SIDES["portcullis"], "<ip>"))
         complaints = differences.judge(name, tidy["traefik"], tidy["portcullis"])
