@@ -64,9 +64,9 @@ impl Filter for Strip {
             .iter()
             .find_map(|(prefix, value)| Some((prefix::cut(path, prefix)?, value)));
         let Some((rest, value)) = found else { return Flow::Next };
-        let rest = prefix::rooted(rest).map(|rest| rest.into_owned());
-        match rest.and_then(|rest| request.target.set_path(&rest)) {
-            Ok(()) => {
+        match prefix::rooted(rest).and_then(|rest| request.target.with_path(&rest)) {
+            Ok(target) => {
+                request.target = target;
                 request.headers.append(FORWARDED_PREFIX, value.clone());
                 Flow::Next
             }

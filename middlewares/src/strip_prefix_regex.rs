@@ -69,8 +69,8 @@ impl Strip {
         });
         let Some(found) = found else { return Ok(()) };
         let value = HeaderValue::from_bytes(found.as_bytes()).map_err(|_| BadPath)?;
-        let rest = prefix::rooted(prefix::skip(path, found.end())?)?.into_owned();
-        request.target.set_path(&rest)?;
+        let rest = prefix::rooted(prefix::skip(path, found.end())?)?;
+        request.target = request.target.with_path(&rest)?;
         request.headers.append(FORWARDED_PREFIX, value);
         Ok(())
     }

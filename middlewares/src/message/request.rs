@@ -104,13 +104,18 @@ impl Target {
         Ok(Self(check(escaped)?.parse().map_err(|_| BadPath)?))
     }
 
-    /// Replaces the escaped path and keeps the query.
-    pub fn set_path(&mut self, escaped: &str) -> Result<(), BadPath> {
-        self.0 = match self.0.query() {
+    /// The same query with another escaped path, which must begin with `/` and be clean.
+    pub fn with_path(&self, escaped: &str) -> Result<Self, BadPath> {
+        let target = match self.0.query() {
             Some(query) => format!("{}?{query}", check(escaped)?).try_into(),
             None => check(escaped)?.parse(),
-        }
-        .map_err(|_| BadPath)?;
+        };
+        target.map(Self).map_err(|_| BadPath)
+    }
+
+    /// Replaces the escaped path and keeps the query.
+    pub fn set_path(&mut self, escaped: &str) -> Result<(), BadPath> {
+        *self = self.with_path(escaped)?;
         Ok(())
     }
 
