@@ -4,6 +4,7 @@ mod activation;
 mod check;
 mod command;
 mod environment;
+mod explain;
 mod files;
 mod flags;
 mod health;
@@ -64,7 +65,8 @@ pub fn run(
                 FAILURE.into()
             }
         },
-        Command::Explain(_) | Command::Demo(_) => {
+        Command::Explain(asked) => finish(explain::run(&asked, &environment, &disk)),
+        Command::Demo(_) => {
             complain("this command is not part of this build");
             FAILURE.into()
         }

@@ -1,6 +1,7 @@
 //! The gateway: wires everything from the install configuration, runs until a signal, ends without losing a request.
 
 mod internal;
+pub(crate) mod preview;
 mod settings;
 mod sockets;
 

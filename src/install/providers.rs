@@ -113,10 +113,14 @@ pub(super) const PRECEDENCE: &[&str] = &[
 const DEFAULT_RULE: &str = "Host(`{{ normalize .Name }}`)";
 
 impl Providers {
-    /// The served providers that are switched on, in the order of their table: key and options.
+    /// The served providers that are switched on, key and options, most preferred first.
     pub fn served(&self) -> Vec<(&'static str, &Tree)> {
         let blocks = [("docker", &self.docker), ("file", &self.file)];
-        blocks.into_iter().filter_map(|(name, tree)| Some((name, is_on(tree.as_ref()?)?))).collect()
+        let on = blocks.into_iter().filter_map(|(name, it)| Some((name, is_on(it.as_ref()?)?)));
+        let mut served: Vec<_> = on.collect();
+        let order = self.order();
+        served.sort_by_key(|(name, _)| order.iter().position(|it| it == name));
+        served
     }
 
     /// The names of providers, most preferred first: those of `precedence`, then the others in Traefik's order.

@@ -128,7 +128,7 @@ fn the_defaults_of_served_providers_are_those_of_traefik() {
         }
         let listed = shape.options();
         let (_, field) = listed.iter().find(|(it, _)| it.eq_ignore_ascii_case(path)).unwrap();
-        let default = serde_json::Value::String(field.default.clone());
+        let default = Value::String(field.default.clone());
         let none = field.default.is_empty() && ["", "false", "0"].contains(&expected);
         assert!(none || same(&default, expected), "{path}: {default}");
     }
