@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use portcullis_config::problem::{Kind, Severity};
 use portcullis_config::tree::Tree;
 use portcullis_config::{Problem, Routing};
-use portcullis_providers::{Kind as ProviderKind, Published, channel};
+use portcullis_providers::{Kind as ProviderKind, Published, Weight, channel};
 
 use super::{context, internal};
 use crate::install::Install;
@@ -50,7 +50,8 @@ pub(crate) fn preview(
 ) -> anyhow::Result<Preview> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
-    let mut said = vec![(Arc::from("internal"), Arc::new(published(internal::routing(install))))];
+    let mut said =
+        vec![(Arc::from("internal"), Arc::new(published(internal::routing(install), Vec::new())))];
     let trees = match files {
         [] => install.providers.file.iter().cloned().collect(),
         files => files.iter().map(|path| options(path)).collect::<Vec<Tree>>(),
@@ -83,8 +84,8 @@ impl Preview {
     }
 }
 
-fn published(routing: Routing) -> Published {
-    Published { routing, problems: Vec::new() }
+fn published(routing: Routing, problems: Vec<Problem>) -> Published {
+    Published { routing, problems, weight: Weight::IfDifferent }
 }
 
 /// The options of a file provider that reads `path`.
@@ -95,7 +96,7 @@ fn options(path: &Path) -> Tree {
 
 /// What the file provider says first.
 async fn read(options: &Tree) -> Published {
-    let failed = |problems| Published { routing: Routing::default(), problems };
+    let failed = |problems| published(Routing::default(), problems);
     let kind = ProviderKind::find("file").expect("the table of providers has the file provider");
     let mut provider = match (kind.build)(options) {
         Ok(provider) => provider,

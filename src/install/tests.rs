@@ -91,8 +91,13 @@ fn every_option_of_traefik_decodes_from_every_source() {
         let json = as_json(&tree);
         let yaml = text::parse(&json.to_string(), text::Format::Yaml, "p.yml").unwrap();
         assert_eq!(decoded(&yaml), install, "{path}");
-        let lines = json.as_object().unwrap().iter();
-        let toml: String = lines.map(|(key, it)| format!("{key} = {}\n", as_toml(it))).collect();
+        let entries = json.as_object().unwrap().iter();
+        let lines: Vec<String> =
+            entries.map(|(key, it)| format!("{key} = {}", as_toml(it))).collect();
+        let toml = lines.join(
+            "
+",
+        );
         let toml = text::parse(&toml, text::Format::Toml, "p.toml").unwrap();
         assert_eq!(decoded(&toml), install, "{path}");
         // The options of a served provider stay a tree, with the spelling that it came in.
