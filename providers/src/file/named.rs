@@ -42,7 +42,9 @@ impl Files {
     }
 
     fn add_all(&mut self, files: &[FileOrContent]) {
-        files.iter().for_each(|file| self.add(file));
+        for file in files {
+            self.add(file);
+        }
     }
 
     fn add_pairs(&mut self, pairs: &[ClientCertificate]) {
