@@ -18,6 +18,8 @@ use std::process::ExitCode;
 use portcullis_config::Problem;
 use portcullis_config::problem::Severity;
 
+use crate::demo;
+
 pub use activation::Activation;
 pub use command::{Command, Demo, Explain, Origin};
 pub use files::Disk;
@@ -66,10 +68,10 @@ pub fn run(
             }
         },
         Command::Explain(asked) => finish(explain::run(&asked, &environment, &disk)),
-        Command::Demo(_) => {
-            complain("this command is not part of this build");
+        Command::Demo(demo) => demo::run(&demo, serve).unwrap_or_else(|message| {
+            complain(&message);
             FAILURE.into()
-        }
+        }),
         Command::Version => finish(Ok(help::version())),
         Command::Help(topic) => finish(Ok(topic)),
     }
@@ -111,7 +113,7 @@ fn line(problem: &Problem) -> String {
 }
 
 /// The answer of a command goes to standard output. Nobody is left to tell if that is closed.
-fn show(text: &str) {
+pub(crate) fn show(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 

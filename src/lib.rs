@@ -13,6 +13,7 @@
 //! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
 pub mod cli;
+pub(crate) mod demo;
 pub mod entrypoint;
 pub mod gateway;
 pub mod http;
