@@ -1,15 +1,20 @@
 //! `explain`: which router would take a request, and why each one that looks better does not.
 
 mod asked;
+mod running;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+
+use portcullis_config::Name;
 
 use crate::gateway::preview::{EntryPoints, Preview, preview};
 use crate::http::routes::{Explained, Routes};
 use crate::install::Install;
+use crate::snapshot::report::Status;
 use crate::snapshot::{EntryPoint, Leaf, Route};
 
 use super::command::{Explain, Origin};
@@ -26,24 +31,71 @@ pub(super) fn run(
     environment: &[(String, String)],
     disk: &Disk,
 ) -> Result<String, String> {
-    let flags = match &explain.origin {
-        Origin::Flags(flags) => flags,
-        Origin::Api(_) => return Err("asking a running gateway is not served yet".to_owned()),
+    let asked = Asked::parse(explain)?;
+    let known = match &explain.origin {
+        Origin::Flags(flags) => from_files(flags, environment, disk)?,
+        Origin::Api(url) => running::ask(url)?,
     };
+    let chosen = chosen(&known.install, explain, &asked)?;
+    let mut text = String::new();
+    for (name, entry_point) in known.preview.entry_points() {
+        let configured = known.install.entry_points.get(name);
+        let Some(configured) = configured.filter(|_| chosen.contains(&name)) else { continue };
+        let asked = asked.clone().arrived(&configured.http)?;
+        describe(&mut text, &known, name, entry_point, &asked);
+    }
+    Ok(text)
+}
+
+/// A configuration that explains requests.
+struct Known {
+    install: Install,
+    preview: Preview,
+    /// What is shown of each router.
+    routers: HashMap<String, Shown>,
+}
+
+/// What is shown of a router besides its rule.
+#[derive(Debug, Default)]
+struct Shown {
+    middlewares: Vec<String>,
+    service: String,
+    state: State,
+    errors: Vec<String>,
+}
+
+/// Whether a router serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Serving,
+    Broken,
+}
+
+fn from_files(
+    flags: &[String],
+    environment: &[(String, String)],
+    disk: &Disk,
+) -> Result<Known, String> {
     let install = load(flags, environment, disk)
         .map_err(|problems| problems.iter().map(line).collect::<Vec<_>>().join("\n"))?
         .install;
-    let asked = Asked::parse(explain)?;
     let preview =
         preview(&install, EntryPoints::Known, &[]).map_err(|error| format!("{error:#}"))?;
-    let chosen = chosen(&install, explain, &asked)?;
-    let mut text = String::new();
-    for (name, entry_point) in preview.entry_points().filter(|(name, _)| chosen.contains(name)) {
-        let Some(configured) = install.entry_points.get(name) else { continue };
-        let asked = asked.clone().arrived(&configured.http)?;
-        describe(&mut text, &preview, name, entry_point, &asked);
-    }
-    Ok(text)
+    let routers = preview.snapshot.report.routers.iter().map(|(name, item)| {
+        let shown = Shown {
+            middlewares: item.config.middlewares.clone(),
+            service: match item.config.service.as_str() {
+                "" => String::new(),
+                service => Name::qualify(service, name.provider()).to_string(),
+            },
+            state: if item.status == Status::Disabled { State::Broken } else { State::Serving },
+            errors: item.errors.clone(),
+        };
+        (name.to_string(), shown)
+    });
+    let routers = routers.collect();
+    Ok(Known { install, preview, routers })
 }
 
 /// The entry points where the request may arrive: the one that is named, or all at the URL's port, or all.
@@ -66,19 +118,13 @@ fn chosen<'a>(
 }
 
 /// What happens to the request at one entry point.
-fn describe(
-    text: &mut String,
-    preview: &Preview,
-    name: &str,
-    entry_point: &EntryPoint,
-    asked: &Asked,
-) {
+fn describe(text: &mut String, known: &Known, name: &str, entry_point: &EntryPoint, asked: &Asked) {
     let (routes, kind) = match asked.scheme {
         Scheme::Http => (&entry_point.plain, "connections in the clear"),
         Scheme::Https => (&entry_point.secure, "TLS connections"),
     };
     let _ = writeln!(text, "entry point {name}, {kind}");
-    if !explain_table(text, preview, routes, asked, "  ") {
+    if !explain_table(text, known, routes, asked, "  ") {
         let (other, scheme) = match asked.scheme {
             Scheme::Http => (&entry_point.secure, "https"),
             Scheme::Https => (&entry_point.plain, "http"),
@@ -93,7 +139,7 @@ fn describe(
 /// Says who takes the request in one table. Returns whether anybody does.
 fn explain_table(
     text: &mut String,
-    preview: &Preview,
+    known: &Known,
     routes: &Routes<Arc<Route>>,
     asked: &Asked,
     margin: &str,
@@ -108,7 +154,7 @@ fn explain_table(
         missed.push(explained);
     }
     match &taker {
-        Some(taker) => explain_taker(text, preview, taker, asked, margin),
+        Some(taker) => explain_taker(text, known, taker, asked, margin),
         None => {
             let _ = writeln!(text, "{margin}no router takes it: 404");
         }
@@ -132,7 +178,7 @@ fn explain_table(
 
 fn explain_taker(
     text: &mut String,
-    preview: &Preview,
+    known: &Known,
     taker: &Explained<'_, Arc<Route>>,
     asked: &Asked,
     margin: &str,
@@ -141,26 +187,23 @@ fn explain_taker(
     let name = &route.series.name;
     let _ = writeln!(text, "{margin}router {name} takes it");
     let _ = writeln!(text, "{margin}  rule         {} (priority {})", taker.rule, taker.priority);
-    let item = preview.snapshot.report.routers.get(&**name);
-    if let Some(item) = item.filter(|item| !item.config.middlewares.is_empty()) {
-        let _ = writeln!(text, "{margin}  middlewares  {}", item.config.middlewares.join(", "));
+    let unknown = Shown::default();
+    let shown = known.routers.get(&**name).unwrap_or(&unknown);
+    if !shown.middlewares.is_empty() {
+        let _ = writeln!(text, "{margin}  middlewares  {}", shown.middlewares.join(", "));
     }
-    match &route.leaf {
-        Leaf::Service(_) => {
-            let _ = writeln!(text, "{margin}  service      {}", route.series.service);
-        }
-        Leaf::Broken => {
-            let _ = writeln!(text, "{margin}  answers 404, because something of it is broken");
-        }
-        Leaf::Children(routes) => {
-            let _ = writeln!(
-                text,
-                "{margin}  its children, if the middlewares leave the request as it is"
-            );
-            explain_table(text, preview, routes, asked, &format!("{margin}    "));
-        }
+    if !shown.service.is_empty() {
+        let _ = writeln!(text, "{margin}  service      {}", shown.service);
     }
-    for error in item.into_iter().flat_map(|item| &item.errors) {
+    if shown.state == State::Broken {
+        let _ = writeln!(text, "{margin}  answers 404, because something of it is broken");
+    }
+    if let Leaf::Children(routes) = &route.leaf {
+        let condition = "if the middlewares leave the request as it is";
+        let _ = writeln!(text, "{margin}  its children, {condition}");
+        explain_table(text, known, routes, asked, &format!("{margin}    "));
+    }
+    for error in &shown.errors {
         let _ = writeln!(text, "{margin}  problem      {error}");
     }
 }

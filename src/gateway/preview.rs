@@ -15,7 +15,7 @@ use crate::install::Install;
 use crate::net::drain::Drainer;
 use crate::observe::Observer;
 use crate::reload::merge;
-use crate::snapshot::compile;
+use crate::snapshot::compile as compiler;
 use crate::snapshot::report::Report;
 use crate::snapshot::{EntryPoint, Snapshot};
 
@@ -49,7 +49,7 @@ pub(crate) fn preview(
     files: &[PathBuf],
 ) -> anyhow::Result<Preview> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let _inside = runtime.enter();
+    let inside = runtime.enter();
     let mut said =
         vec![(Arc::from("internal"), Arc::new(published(internal::routing(install), Vec::new())))];
     let trees = match files {
@@ -64,15 +64,33 @@ pub(crate) fn preview(
         assume_entry_points(&mut install, &said);
     }
     let install = &install;
+    drop(inside);
+    compile(runtime, install, &said)
+}
+
+/// The same for `routing` alone, whose names are full ones.
+pub(crate) fn preview_of(install: &Install, routing: Routing) -> anyhow::Result<Preview> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let said = [(Arc::from("api"), Arc::new(published(routing, Vec::new())))];
+    compile(runtime, install, &said)
+}
+
+fn compile(
+    runtime: tokio::runtime::Runtime,
+    install: &Install,
+    said: &[(Arc<str>, Arc<Published>)],
+) -> anyhow::Result<Preview> {
+    let inside = runtime.enter();
     let observer = Observer::silent();
     let mut services = internal::Services::new(install, &observer, Drainer::new().drain());
     let context = context(install, &mut services).context("cannot prepare TLS")?;
     let defaults: Vec<_> = context.entry_points.iter().map(|(it, _)| it.clone()).collect();
-    let configuration = merge::merge(&said, &defaults);
-    let (mut snapshot, _) = compile::compile(&configuration, None, &context);
+    let configuration = merge::merge(said, &defaults);
+    let (mut snapshot, _) = compiler::compile(&configuration, None, &context);
     for (name, _) in install.providers.served().into_iter().filter(|(name, _)| *name != "file") {
         soften(&mut snapshot.report, name);
     }
+    drop(inside);
     let entry_points = defaults.into_iter().map(|it| it.name).collect();
     Ok(Preview { entry_points, snapshot, _runtime: runtime })
 }

@@ -102,3 +102,57 @@ fn the_host_header_wins_and_the_entry_point_may_be_named() {
     );
     assert!(explained(&["GET", "ftp://a.test/"]).unwrap_err().contains("not http or https"));
 }
+
+/// An API that answers requests for two paths, once each.
+fn api(entry_points: &'static str, raw: &'static str) -> (String, std::thread::JoinHandle<()>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/base/", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let first = lines.next().unwrap().unwrap();
+            assert!(lines.any(|line| line.unwrap().is_empty()));
+            let body = match first.split(' ').nth(1).unwrap() {
+                "/base/api/rawdata" => raw,
+                "/base/api/entrypoints?per_page=1000" => entry_points,
+                other => panic!("{other}"),
+            };
+            write!(stream, "HTTP/1.0 200 OK\r\n\r\n{body}").unwrap();
+        }
+    });
+    (url, served)
+}
+
+#[test]
+fn a_running_gateway_is_asked_for_its_routers() {
+    let (url, served) = api(
+        r#"[{"name":"web","address":":80","transport":{},"http":{"sanitizePath":true}}]"#,
+        r#"{"routers":{
+            "shop@docker":{"entryPoints":["web"],"middlewares":["auth@file"],"service":"shop",
+                "rule":"Host(`shop.test`)","priority":17,"status":"enabled","using":["web"]},
+            "bad@file":{"entryPoints":["web"],"service":"x","rule":"Host(`bad.test`)","priority":16,
+                "status":"disabled","error":["the service \"x@file\" does not exist"]}},
+            "services":{"shop@docker":{"status":"enabled"}}}"#,
+    );
+    let asked = |target: &str| {
+        let words = ["explain", "GET", target, "--api", &url].map(ToOwned::to_owned);
+        let Ok(Command::Explain(explain)) = Command::parse(&words) else { panic!() };
+        run(&explain, &[], &Disk::default())
+    };
+    let text = asked("http://shop.test/").unwrap();
+    served.join().unwrap();
+    assert!(text.contains("router shop@docker takes it"), "{text}");
+    assert!(text.contains("middlewares  auth@file"), "{text}");
+    assert!(!text.contains("problem"), "{text}");
+    assert!(asked("http://shop.test/").unwrap_err().contains("/base/api/entrypoints"));
+}
+
+#[test]
+fn what_is_no_api_is_said() {
+    let words = ["explain", "GET", "/", "--api", "https://localhost"].map(ToOwned::to_owned);
+    let Ok(Command::Explain(explain)) = Command::parse(&words) else { panic!() };
+    let message = run(&explain, &[], &Disk::default()).unwrap_err();
+    assert!(message.contains("expected one such as http://localhost:8080"), "{message}");
+}
