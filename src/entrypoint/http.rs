@@ -80,7 +80,8 @@ impl Http {
         }
         if !admitted {
             // RFC 9110 section 15.5.20: the connection was accepted on other terms than the host asks for.
-            return Err(Box::new(Response::bare(StatusCode::MISDIRECTED_REQUEST)));
+            let text = "Misdirected Request";
+            return Err(Box::new(Response::text(StatusCode::MISDIRECTED_REQUEST, text)));
         }
         Ok(route)
     }

@@ -61,12 +61,12 @@ impl Peer {
         self.complete(headers, wish);
     }
 
-    /// Traefik: set where absent; the server name always.
+    /// Traefik: set where absent or empty; the server name always.
     fn complete(&self, headers: &mut HeaderMap, wish: Wish) {
-        if !headers.contains_key(REAL_IP) {
+        if !is_said(headers, &REAL_IP) {
             headers.insert(REAL_IP, self.address.clone());
         }
-        if !headers.contains_key(PROTO) {
+        if !is_said(headers, &PROTO) {
             let proto = match (self.tls, wish) {
                 (true, Wish::WebSocket) => "wss",
                 (true, Wish::None) => "https",
@@ -75,11 +75,11 @@ impl Peer {
             };
             headers.insert(PROTO, HeaderValue::from_static(proto));
         }
-        if !headers.contains_key(PORT) {
+        if !is_said(headers, &PORT) {
             let port = self.port(headers);
             headers.insert(PORT, port);
         }
-        if !headers.contains_key(HOST)
+        if !is_said(headers, &HOST)
             && let Some(host) = headers.get(http::header::HOST).filter(|host| !host.is_empty())
         {
             let host = host.clone();
@@ -102,6 +102,10 @@ impl Peer {
         let secure = self.tls || matches!(proto, Some(b"https" | b"wss"));
         HeaderValue::from_static(if secure { "443" } else { "80" })
     }
+}
+
+fn is_said(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Whether `name`, as servers that fold characters may read it, is one of the managed headers.

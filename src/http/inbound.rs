@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
+};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use hyper::body::Incoming;
@@ -26,10 +29,19 @@ pub fn receive(
         return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     if head.method == Method::CONNECT {
-        // A tunnel for the client's bytes has no place on shared connections to servers.
-        return refuse(StatusCode::NOT_IMPLEMENTED);
+        // A tunnel for the client's bytes has no place on shared connections to servers, and what the client sends
+        // next may be meant for the tunnel.
+        return Err(closing(Response::new(StatusCode::NOT_IMPLEMENTED, Body::Empty)));
     }
     check_host(&mut head)?;
+    check_coding(&head.headers)?;
+    if head.method == Method::OPTIONS && head.uri.path() == "*" {
+        // Asked of the gateway itself (RFC 9110 section 9.3.7).
+        return Err(Box::new(Response::new(StatusCode::OK, Body::Empty)));
+    }
+    if head.version >= Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+    }
     if head.headers.contains_key(CONTENT_LENGTH) && head.headers.contains_key("transfer-encoding") {
         // RFC 9112 section 6.1: the coding wins and the length must not go on.
         head.headers.remove(CONTENT_LENGTH);
@@ -55,6 +67,32 @@ fn refuse<T>(status: StatusCode) -> Result<T, Box<Response>> {
     Err(Box::new(Response::bare(status)))
 }
 
+fn closing(mut response: Response) -> Box<Response> {
+    response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    Box::new(response)
+}
+
+/// Only `chunked`, once: anything more would be lost on the way, or read in another way by the server.
+fn check_coding(headers: &http::HeaderMap) -> Result<(), Box<Response>> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => plain(StatusCode::NOT_IMPLEMENTED, "Unsupported transfer encoding"),
+    }
+}
+
+/// HTTP/2 may split the cookies; servers of HTTP/1.1 want them in one line (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut http::HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
 /// Traefik: the 400s for a bad path have no body.
 fn refuse_path<T>() -> Result<T, Box<Response>> {
     Err(Box::new(Response::new(StatusCode::BAD_REQUEST, Body::Empty)))
@@ -67,7 +105,9 @@ fn check_aliases(headers: &mut http::HeaderMap, aliases: Aliases) -> Result<(), 
     let is_alias = |name: &HeaderName| name.as_str().bytes().any(super::forwarded::is_alias_byte);
     let found: Vec<HeaderName> = headers.keys().filter(|name| is_alias(name)).cloned().collect();
     match aliases {
-        Aliases::Reject if !found.is_empty() => refuse_path(),
+        Aliases::Reject if !found.is_empty() => {
+            Err(Box::new(Response::text(StatusCode::BAD_REQUEST, "Bad Request")))
+        }
         _ => {
             for name in found {
                 headers.remove(name);
@@ -96,13 +136,16 @@ fn check_host(head: &mut http::request::Parts) -> Result<(), Box<Response>> {
     }
 }
 
-/// Traefik: Go's server answers a wrong host as plain text and closes.
 fn bad(text: &'static str) -> Result<(), Box<Response>> {
-    let mut response = Response::new(StatusCode::BAD_REQUEST, text);
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers.insert(http::header::CONTENT_TYPE, plain);
-    response.headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
-    Err(Box::new(response))
+    plain(StatusCode::BAD_REQUEST, text)
+}
+
+/// Traefik: Go's server answers such requests as plain text and closes.
+fn plain(status: StatusCode, text: &'static str) -> Result<(), Box<Response>> {
+    let mut response = Response::new(status, text);
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers.insert(CONTENT_TYPE, kind);
+    Err(closing(response))
 }
 
 fn is_host(value: &HeaderValue) -> bool {

@@ -25,6 +25,7 @@ use super::settings::Settings;
 use crate::net::drain::Drain;
 use crate::net::task;
 use crate::observe::record::{Record, Recorded};
+use crate::upstream::hop;
 use crate::upstream::pool::h2::OnThisWorker;
 
 /// What answers requests. It does not fail: a failure is a response.
@@ -148,7 +149,7 @@ impl<H: Handler> Session<H> {
             Ok(request) => request,
             Err(response) => return self.finish(*response, None, version, busy),
         };
-        let wish = match request.headers.get(http::header::UPGRADE) {
+        let wish = match hop::wanted_upgrade(&request.headers) {
             Some(value) if value.as_bytes().eq_ignore_ascii_case(b"websocket") => Wish::WebSocket,
             _ => Wish::None,
         };

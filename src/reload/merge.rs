@@ -1,5 +1,6 @@
 //! The configurations of all providers in one: full names, default entry points, what routers take from entry points.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -17,11 +18,13 @@ pub fn merge(
     entry_points: &[EntryPointDefaults],
 ) -> Configuration {
     let mut merged = Configuration::default();
+    let mut copies = HashMap::new();
     for (provider, published) in said {
         let Routing { http, tcp, udp, tls } = &published.routing;
         for (name, router) in &http.routers {
             let name = Name::qualify(name, provider);
-            add_router(&mut merged.routers, name, router.clone(), entry_points);
+            let names = add_router(&mut merged.routers, name.clone(), router.clone(), entry_points);
+            copies.insert(name, names);
         }
         qualify_into(&mut merged.services, &http.services, provider);
         qualify_into(&mut merged.middlewares, &http.middlewares, provider);
@@ -36,6 +39,7 @@ pub fn merge(
         }
         merge_tls(&mut merged, tls, provider);
     }
+    adopt(&mut merged.routers, &copies);
     refuse_doubles(&mut merged, said);
     merged
 }
@@ -71,17 +75,31 @@ fn qualify_problem(mut problem: Problem, provider: &str) -> Problem {
     problem
 }
 
-/// Adds a router; one on several entry points, of which some have settings for their routers, is added once for each
-/// of those. Traefik: `<entry point>-<router>@<provider>`.
+/// Gives the children of a router that became several to each of these.
+fn adopt(routers: &mut IndexMap<Name, Router>, copies: &HashMap<Name, Vec<Name>>) {
+    for (name, router) in routers {
+        let parents =
+            std::mem::take(&mut router.parent_refs).into_iter().flat_map(|reference| match copies
+                .get(&Name::qualify(&reference, name.provider()))
+            {
+                Some(names) => names.iter().map(Name::to_string).collect(),
+                None => vec![reference],
+            });
+        router.parent_refs = parents.collect();
+    }
+}
+
+/// Adds a router and returns the names it got; one on several entry points, of which some have settings for their
+/// routers, is added once for each of those. Traefik: `<entry point>-<router>@<provider>`.
 fn add_router(
     routers: &mut IndexMap<Name, Router>,
     name: Name,
     mut router: Router,
     entry_points: &[EntryPointDefaults],
-) {
+) -> Vec<Name> {
     if !router.parent_refs.is_empty() {
-        routers.insert(name, router);
-        return;
+        routers.insert(name.clone(), router);
+        return vec![name];
     }
     if router.entry_points.is_empty() {
         let defaults = entry_points.iter().filter(|e| e.by_default == ByDefault::Yes);
@@ -89,7 +107,7 @@ fn add_router(
     }
     let wanted = std::mem::take(&mut router.entry_points);
     let several = wanted.len() > 1;
-    let mut rest = Vec::new();
+    let (mut rest, mut names) = (Vec::new(), Vec::new());
     for entry_point in wanted {
         let defaults = entry_points.iter().find(|e| *e.name == *entry_point && has_model(e));
         let Some(defaults) = defaults else {
@@ -98,12 +116,15 @@ fn add_router(
         };
         let own =
             if several { Name::verbatim(&format!("{entry_point}-{name}")) } else { name.clone() };
-        routers.insert(own, with_defaults(router.clone(), defaults));
+        routers.insert(own.clone(), with_defaults(router.clone(), defaults));
+        names.push(own);
     }
     if !rest.is_empty() || !several && !routers.contains_key(&name) {
         router.entry_points = rest;
-        routers.insert(name, router);
+        routers.insert(name.clone(), router);
+        names.push(name);
     }
+    names
 }
 
 fn has_model(entry_point: &EntryPointDefaults) -> bool {

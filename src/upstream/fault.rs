@@ -1,6 +1,7 @@
 //! The one table of faults and the answers they become, as Traefik maps them.
 
 use http::StatusCode;
+use http::header::{CONNECTION, HeaderValue};
 use portcullis_middlewares::message::{Body, Fault, Response, Sent};
 
 use super::dial::DialError;
@@ -12,9 +13,17 @@ pub fn answer(fault: Fault) -> Response {
         Fault::Unreachable(_) => Response::bare(StatusCode::BAD_GATEWAY),
         Fault::Timeout(_) => Response::bare(StatusCode::GATEWAY_TIMEOUT),
         Fault::ClientGone => Response::new(client_closed(), Body::from("Client Closed Request")),
+        Fault::ClientBody => refused(),
         Fault::Protocol(_) | Fault::Panic => Response::bare(StatusCode::INTERNAL_SERVER_ERROR),
     };
     response.because(fault)
+}
+
+/// The rest of such a body cannot be told from the next request.
+fn refused() -> Response {
+    let mut response = Response::bare(StatusCode::BAD_REQUEST);
+    response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// 499, which only logs ever see.
@@ -42,6 +51,8 @@ pub fn of_dial(error: &DialError) -> Fault {
 pub fn of_exchange(error: &hyper::Error, sent: Sent) -> Fault {
     if error.is_timeout() {
         Fault::Timeout(sent)
+    } else if client_body_is_malformed(error) {
+        Fault::ClientBody
     } else if error.is_user() || client_body_broke(error) {
         Fault::ClientGone
     } else if error.is_parse() || error.is_parse_status() {
@@ -49,6 +60,23 @@ pub fn of_exchange(error: &hyper::Error, sent: Sent) -> Fault {
     } else {
         Fault::Unreachable(sent)
     }
+}
+
+/// Whether the request body of the client was not what its coding says, such as chunks without a size.
+fn client_body_is_malformed(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    if !error.is_user() {
+        return false;
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(kind, Some(InvalidData | InvalidInput)) {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 /// Whether the request body of the client broke off, so that the server could not be told the rest.

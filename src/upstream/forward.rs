@@ -3,9 +3,9 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRAILER};
 use http::uri::{self, Uri};
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use hyper::body::Incoming;
 use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Body, Fault, Request, Response, Sent, WithoutForwardedFor};
@@ -56,7 +56,7 @@ pub async fn forward(
     if let Some(base) = &how.base_path {
         let joined = format!("{base}{}", request.target.path());
         if request.target.set_path(&joined).is_err() {
-            return Response::bare(http::StatusCode::BAD_REQUEST);
+            return Response::bare(StatusCode::BAD_REQUEST);
         }
     }
     append_peer(&mut request);
@@ -65,7 +65,7 @@ pub async fn forward(
         Some(wish) => upgrade::exchange(request, endpoint, wish).await,
         None => limited(request, endpoint).await,
     };
-    match answer {
+    match answer.and_then(only_asked_switches) {
         Ok(mut response) => {
             let (status, took) = (response.status.as_u16(), begun.elapsed());
             exchange.note(|facts| {
@@ -74,11 +74,26 @@ pub async fn forward(
             });
             if response.tunnel.is_none() {
                 hop::strip(&mut response.headers);
+                if response.headers.contains_key(CONTENT_LENGTH) {
+                    // A body with a length has no trailers that could be announced.
+                    response.headers.remove(TRAILER);
+                }
             }
             response
         }
         Err(failure) => failure.answer(endpoint, exchange),
     }
+}
+
+/// A server that switches protocols by itself is not believed: nobody would speak the new one.
+fn only_asked_switches(response: Response) -> Result<Response, Failure> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS && response.tunnel.is_none() {
+        return Err(Failure::new(
+            Fault::Protocol(Sent::Some),
+            "a switch of protocols nobody asked for",
+        ));
+    }
+    Ok(response)
 }
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -220,6 +235,12 @@ pub(super) fn outgoing_h1(request: Request) -> Result<http::Request<Body>, Failu
     *outgoing.method_mut() = request.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = request.headers;
+    let expects_body = matches!(*outgoing.method(), Method::POST | Method::PUT | Method::PATCH);
+    if expects_body && outgoing.body().is_end() && !outgoing.headers().contains_key(CONTENT_LENGTH)
+    {
+        // RFC 9110 section 8.6: methods that anticipate a body say that there is none.
+        outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     Ok(outgoing)
 }
 

@@ -37,9 +37,10 @@ pub fn has_token(value: &HeaderValue, token: &str) -> bool {
     text.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// The protocol that the message wants to change to, if `Connection` says `upgrade`.
+/// The protocol that the message wants to change to, if `Connection` says `upgrade`. Never `h2c`: requests on such a
+/// tunnel would pass the gateway unseen.
 pub fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let wish = headers.get(UPGRADE)?;
+    let wish = headers.get(UPGRADE).filter(|wish| !has_token(wish, "h2c"))?;
     headers
         .get_all(CONNECTION)
         .iter()
@@ -103,5 +104,11 @@ mod tests {
         assert!(wanted_upgrade(&headers(&[("upgrade", "websocket")])).is_none());
         let both = headers(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]);
         assert_eq!(wanted_upgrade(&both).unwrap(), "websocket");
+    }
+
+    #[test]
+    fn nobody_tunnels_h2c() {
+        let wish = headers(&[("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings")]);
+        assert!(wanted_upgrade(&wish).is_none());
     }
 }

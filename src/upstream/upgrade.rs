@@ -7,7 +7,7 @@ use http::{Response as HttpResponse, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use portcullis_middlewares::message::{Body, Copied, Request, Response, Sent};
+use portcullis_middlewares::message::{Body, Copied, Fault, Request, Response, Sent};
 
 use super::dial::{self, Offer};
 use super::endpoint::Endpoint;
@@ -23,7 +23,7 @@ pub(super) async fn exchange(
 ) -> Result<Response, Failure> {
     let client = request.extensions.remove::<OnUpgrade>();
     request.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    request.headers.insert(UPGRADE, wish);
+    request.headers.insert(UPGRADE, wish.clone());
     let outgoing = outgoing_h1(request)?;
     let (stream, _) =
         dial::dial(endpoint, Offer::Http1).await.map_err(|error| Failure::dial(&error))?;
@@ -42,13 +42,27 @@ pub(super) async fn exchange(
         Some(limit) => match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer,
             Err(_) => {
-                let fault = portcullis_middlewares::Fault::Timeout(Sent::Some);
-                return Err(Failure::new(fault, "no answer to the upgrade in time"));
+                return Err(Failure::new(
+                    Fault::Timeout(Sent::Some),
+                    "no answer to the upgrade in time",
+                ));
             }
         },
     }
     .map_err(|error| lost(&error))?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !agrees(&response, &wish) {
+        return Err(Failure::new(
+            Fault::Protocol(Sent::Some),
+            "the server switched to another protocol",
+        ));
+    }
     Ok(joined(response, client))
+}
+
+/// Whether the server switches to what the client asked for.
+fn agrees(response: &HttpResponse<Incoming>, wish: &HeaderValue) -> bool {
+    let chosen = response.headers().get(UPGRADE);
+    chosen.is_some_and(|chosen| chosen.as_bytes().eq_ignore_ascii_case(wish.as_bytes()))
 }
 
 fn joined(mut response: HttpResponse<Incoming>, client: Option<OnUpgrade>) -> Response {

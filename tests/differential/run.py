@@ -98,7 +98,7 @@ def main():
     folder = TARGET / "run"
     shutil.rmtree(folder, ignore_errors=True)
     first, last = map(int, options.ports.split("-"))
-    plain = options.without_list or options.mutate
+    plain = options.without_list
     tools = {
         "binaries": {
             "traefik": find_traefik(options.traefik, TARGET / "venv"),

@@ -11,6 +11,8 @@ pub enum Fault {
     Timeout(Sent),
     /// The client went away: 499.
     ClientGone,
+    /// The client's body broke the rules of its coding: 400.
+    ClientBody,
     /// The server's TLS or HTTP was not acceptable: 500.
     Protocol(Sent),
     /// A step of the gateway panicked: 500.

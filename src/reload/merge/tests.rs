@@ -58,6 +58,17 @@ fn a_router_on_one_entry_point_keeps_its_name() {
 }
 
 #[test]
+fn children_belong_to_every_copy_of_their_parent() {
+    let mut routing = with_router(router(&[]));
+    let child = Router { parent_refs: vec!["r".to_owned()], ..router(&[]) };
+    routing.http.routers.insert("child".to_owned(), child);
+    let merged = merge(&[said("file", routing)], &entry_points());
+    let mut parents = merged.routers["child@file"].parent_refs.clone();
+    parents.sort();
+    assert_eq!(parents, ["r@file", "websecure-r@file"]);
+}
+
+#[test]
 fn an_unknown_entry_point_stays_for_the_report() {
     let merged = merge(&[said("file", with_router(router(&["nowhere"])))], &entry_points());
     assert_eq!(merged.routers["r@file"].entry_points, ["nowhere"]);

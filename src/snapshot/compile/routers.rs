@@ -190,7 +190,8 @@ impl Compiling<'_> {
         let leaf = self.leaf(name, router, children, path);
         let chain = self.chain(name, router);
         path.pop();
-        let broken = self.broken(Kind::HttpRouter, name.as_str()).is_some();
+        let forbidden = !router.parent_refs.is_empty() && not_for_children(router).next().is_some();
+        let broken = forbidden || self.broken(Kind::HttpRouter, name.as_str()).is_some();
         let has_options =
             self.report.routers.get(name).is_some_and(|item| {
                 item.errors.iter().any(|error| error.starts_with("tls options"))
@@ -274,12 +275,7 @@ impl Compiling<'_> {
 
     /// What a child router may not have, and whether its parents exist.
     fn check_child(&mut self, name: &Name, router: &Router) {
-        let wrong = [
-            (router.tls.is_some(), "tls"),
-            (router.observability.is_some(), "observability"),
-            (!router.entry_points.is_empty(), "entryPoints"),
-        ];
-        for (_, field) in wrong.iter().filter(|(is_set, _)| *is_set) {
+        for field in not_for_children(router) {
             self.disable(name, format!("a child router cannot have `{field}`"));
         }
         for parent in &router.parent_refs {
@@ -311,6 +307,16 @@ impl Compiling<'_> {
             item.status = Status::Disabled;
         }
     }
+}
+
+/// The fields of a router that only roots may have.
+fn not_for_children(router: &Router) -> impl Iterator<Item = &'static str> {
+    let fields = [
+        (router.tls.is_some(), "tls"),
+        (router.observability.is_some(), "observability"),
+        (!router.entry_points.is_empty(), "entryPoints"),
+    ];
+    fields.into_iter().filter_map(|(is_set, field)| is_set.then_some(field))
 }
 
 fn options_name(reference: &str, router: &Name) -> String {

@@ -91,7 +91,7 @@ class Differences:
                 complaints.append(f"{path}: traefik {show(a)}, portcullis {show(b)} (beyond the listed difference)")
         for path, value in expected.items():
             actual = lookup(candidate, path)
-            if actual != value:
+            if actual != (None if value == "<absent>" else value):
                 complaints.append(f"{path}: portcullis {show(actual)}, listed as {show(value)}")
         if not found:
             complaints.append("listed as a difference, but there is none any more")
