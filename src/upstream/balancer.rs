@@ -1,76 +1,262 @@
 //! `Balancer`: picks a server for each request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use portcullis_config::Name;
 use portcullis_config::routing::http::LoadBalancer;
 use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Fault, Request, Response};
 
+use super::balance::wrr::Wrr;
+use super::balance::{hrw, least_time, p2c};
 use super::endpoint::{Address, Endpoint};
 use super::fault;
-use super::forward::{self, Forwarding, HostHeader};
+use super::forward;
+use super::health::passive::{Back, Passive};
+use super::server::Server;
+use super::standing::Standing;
+use super::sticky::{self, Form, Sticky};
 
 /// Picks a server for each request.
 #[derive(Debug)]
 pub struct Balancer {
     name: Arc<str>,
-    members: Vec<Arc<Member>>,
-    next: AtomicUsize,
+    /// Those with a weight above 0.
+    servers: Vec<Server>,
+    /// What is known of each URL, also of those without weight.
+    standings: Vec<(Arc<str>, Arc<Standing>)>,
+    strategy: Strategy,
+    turns: Arc<Wrr>,
+    sticky: Option<Sticky>,
+    passive: Option<Passive>,
+    reports: Reports,
 }
 
-/// One server of one service.
-#[derive(Debug)]
-pub struct Member {
-    /// The URL as the user wrote it.
-    pub url: Arc<str>,
-    endpoint: Arc<Endpoint>,
-    forwarding: Forwarding,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strategy {
+    Wrr,
+    P2c,
+    Hrw,
+    LeastTime,
+}
+
+/// Whether a service tells of its health, as parents that watch their children demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reports {
+    /// It does.
+    Health,
+    /// It does not, and counts as up.
+    Nothing,
+}
+
+/// A server for one request.
+struct Choice<'a> {
+    server: &'a Server,
+    /// Set if the client is told by cookie.
+    cookie: Option<http::HeaderValue>,
 }
 
 impl Balancer {
-    /// Compiles the settings of service `name`. `previous` is the balancer of the same name and policy in the snapshot
-    /// before: its positions and its members' health, samples and counts live on. `endpoint` finds or makes endpoints.
+    /// Compiles the settings of service `name`. `previous` is the balancer of the same name in the snapshot before: its
+    /// position and what it knows of its servers live on. `endpoint` finds or makes endpoints.
     pub fn compile(
         name: &Name,
         settings: &LoadBalancer,
         previous: Option<&Self>,
         endpoint: &mut dyn FnMut(Address) -> Arc<Endpoint>,
     ) -> Result<Self, String> {
-        let _ = previous;
-        let host = if settings.pass_host_header { HostHeader::Client } else { HostHeader::Server };
-        let mut members = Vec::new();
-        for server in &settings.servers {
-            let address = Address::parse(&server.url)?;
-            let forwarding = Forwarding { host, base_path: None };
-            let url = server.url.as_str().into();
-            members.push(Arc::new(Member { url, endpoint: endpoint(address), forwarding }));
+        let strategy = Strategy::parse(&settings.strategy)?;
+        let mut standings = Standings::new(previous);
+        let mut servers = Vec::new();
+        for config in &settings.servers {
+            let address = Address::parse(&config.url)?;
+            let (url, standing) = standings.of(&config.url);
+            if config.weight.unwrap_or(1) > 0 {
+                let host = settings.pass_host_header;
+                servers.push(Server::new(url, config, host.into(), endpoint(address), standing)?);
+            }
         }
-        Ok(Self { name: name.shared(), members, next: AtomicUsize::new(0) })
+        let urls = || servers.iter().map(|server| &*server.url);
+        // Traefik: with `hrw` there is no cookie.
+        let cookie = settings.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
+        let cookie = cookie.filter(|_| strategy != Strategy::Hrw);
+        let sticky = cookie.map(|cookie| Sticky::new(name.as_str(), cookie, urls())).transpose()?;
+        let checked = settings.health_check.is_some();
+        let back = if checked { Back::Check } else { Back::Time };
+        let turns = turns(&servers, previous);
+        let passive = settings.passive_health_check.as_ref();
+        Ok(Self {
+            name: name.shared(),
+            servers,
+            standings: standings.used,
+            strategy,
+            turns,
+            sticky,
+            passive: passive.map(|settings| Passive::new(settings, back)),
+            reports: if checked { Reports::Health } else { Reports::Nothing },
+        })
     }
 
     /// Whether a server is up.
     pub fn is_up(&self) -> bool {
-        !self.members.is_empty()
+        self.servers.iter().any(|server| server.standing.is_up())
     }
 
-    /// Whether each server is up, by URL, for the API.
+    /// Whether it tells of its health.
+    pub fn reports(&self) -> Reports {
+        self.reports
+    }
+
+    /// Whether the active health check has each server up, by URL, for the API.
     pub fn server_status(&self) -> Vec<(Arc<str>, bool)> {
-        self.members.iter().map(|member| (Arc::clone(&member.url), true)).collect()
+        let status = |(url, standing): &(Arc<str>, Arc<Standing>)| {
+            (Arc::clone(url), standing.is_checked_up())
+        };
+        self.standings.iter().map(status).collect()
+    }
+
+    /// Whether each server gets requests, by URL, for metrics: active and passive health check together.
+    pub fn server_up(&self) -> Vec<(Arc<str>, bool)> {
+        let up = |(url, standing): &(Arc<str>, Arc<Standing>)| (Arc::clone(url), standing.is_up());
+        self.standings.iter().map(up).collect()
+    }
+
+    /// Sets what the active health check found for all servers.
+    #[cfg(test)]
+    pub(crate) fn set_all_up(&self, up: bool) {
+        for (_, standing) in &self.standings {
+            standing.set_up(up);
+        }
     }
 
     /// Sends the request to a server.
     pub async fn call(&self, request: Request, exchange: &Exchange) -> Response {
-        let turn = self.next.fetch_add(1, Relaxed);
-        let Some(member) = self.members.get(turn % self.members.len().max(1)) else {
+        let Some(Choice { server, cookie }) = self.choose(&request) else {
             exchange.note(|facts| facts.service = Some(Arc::clone(&self.name)));
             return fault::answer(Fault::NoServer);
         };
         exchange.note(|facts| {
             facts.service = Some(Arc::clone(&self.name));
-            facts.server = Some(Arc::clone(&member.url));
+            facts.server = Some(Arc::clone(&server.url));
         });
-        forward::forward(request, &member.endpoint, &member.forwarding, exchange).await
+        let counts = matches!(self.strategy, Strategy::P2c | Strategy::LeastTime);
+        let in_flight = counts.then(|| server.standing.enter());
+        let begun = Instant::now();
+        let mut response =
+            forward::forward(request, &server.endpoint, &server.forwarding, exchange).await;
+        if self.strategy == Strategy::LeastTime {
+            server.standing.samples.add(begun.elapsed());
+        }
+        if let Some(passive) = &self.passive
+            && passive.note(&response, &server.standing, Instant::now())
+        {
+            tracing::warn!(service = %self.name, server = %server.url, "server left out: it fails requests");
+        }
+        if let Some(line) = cookie {
+            sticky::set(&mut response.headers, line);
+        }
+        match in_flight {
+            Some(guard) => response.holding(guard),
+            None => response,
+        }
+    }
+
+    fn choose(&self, request: &Request) -> Option<Choice<'_>> {
+        let Some(sticky) = &self.sticky else {
+            let server = self.servers.get(self.pick(request)?)?;
+            return Some(Choice { server, cookie: None });
+        };
+        let found = sticky.find(&request.headers);
+        let found = found.and_then(|(index, form)| Some((index, form, self.servers.get(index)?)));
+        match found.filter(|(.., server)| server.standing.is_up()) {
+            Some((_, Form::Current, server)) => Some(Choice { server, cookie: None }),
+            Some((index, Form::Legacy, server)) => {
+                Some(Choice { server, cookie: sticky.line(index) })
+            }
+            None => {
+                let index = self.pick(request)?;
+                let server = self.servers.get(index)?;
+                Some(Choice { server, cookie: sticky.line(index) })
+            }
+        }
+    }
+
+    /// The index of a server that is up.
+    fn pick(&self, request: &Request) -> Option<usize> {
+        let servers = &self.servers;
+        let is_up = |index: usize| servers.get(index).is_some_and(|it| it.standing.is_up());
+        match self.strategy {
+            Strategy::Wrr => self.turns.pick(is_up),
+            Strategy::P2c => {
+                let load =
+                    |index: usize| servers.get(index).map_or(0, |it| it.standing.in_flight());
+                p2c::pick(servers.len(), is_up, load)
+            }
+            Strategy::Hrw => {
+                let up = servers.iter().enumerate().filter(|(_, it)| it.standing.is_up());
+                hrw::pick(request.client_ip(), up.map(|(i, it)| (i, &*it.url, it.weight)))
+            }
+            Strategy::LeastTime => {
+                let score = |index: usize| servers.get(index).map_or(f64::INFINITY, Server::score);
+                least_time::pick(servers.len(), is_up, score, &self.turns)
+            }
+        }
     }
 }
+
+impl Strategy {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "wrr" => Ok(Self::Wrr),
+            "p2c" => Ok(Self::P2c),
+            "hrw" => Ok(Self::Hrw),
+            "leasttime" => Ok(Self::LeastTime),
+            other => Err(format!("strategy `{other}`: expected wrr, p2c, hrw or leasttime")),
+        }
+    }
+}
+
+/// The turns of `servers`: those of `previous` if it has the same ones, otherwise beginning where those are.
+fn turns(servers: &[Server], previous: Option<&Balancer>) -> Arc<Wrr> {
+    let weights: Vec<f64> = servers.iter().map(|server| server.weight).collect();
+    let Some(previous) = previous else { return Arc::new(Wrr::new(&weights)) };
+    let same = |(a, b): (&Server, &Server)| a.url == b.url && a.weight.total_cmp(&b.weight).is_eq();
+    if servers.len() == previous.servers.len() && servers.iter().zip(&previous.servers).all(same) {
+        return Arc::clone(&previous.turns);
+    }
+    let known = previous.servers.iter().enumerate().map(|(index, server)| (&server.url, index));
+    let known: HashMap<_, _> = known.collect();
+    let earlier: Vec<_> = servers.iter().map(|server| known.get(&server.url).copied()).collect();
+    Arc::new(Wrr::after(&previous.turns, &weights, &earlier))
+}
+
+/// Finds what is known of servers by URL. Traefik: entries with one URL share their health.
+struct Standings {
+    known: HashMap<Arc<str>, Arc<Standing>>,
+    used: Vec<(Arc<str>, Arc<Standing>)>,
+}
+
+impl Standings {
+    fn new(previous: Option<&Balancer>) -> Self {
+        let known = previous.map(|balancer| balancer.standings.iter().cloned().collect());
+        Self { known: known.unwrap_or_default(), used: Vec::new() }
+    }
+
+    fn of(&mut self, url: &str) -> (Arc<str>, Arc<Standing>) {
+        let known = self.known.get_key_value(url);
+        let (url, standing) = match known {
+            Some((url, standing)) => (Arc::clone(url), Arc::clone(standing)),
+            None => (Arc::from(url), Arc::default()),
+        };
+        self.known.insert(Arc::clone(&url), Arc::clone(&standing));
+        if !self.used.iter().any(|(used, _)| *used == url) {
+            self.used.push((Arc::clone(&url), Arc::clone(&standing)));
+        }
+        (url, standing)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ use http::uri::{self, Uri};
 use http::{Method, StatusCode, Version};
 use hyper::body::Incoming;
 use portcullis_middlewares::Exchange;
-use portcullis_middlewares::message::{Body, Fault, Request, Response, Sent, WithoutForwardedFor};
+use portcullis_middlewares::message::{
+    Body, Fault, Request, Response, Sent, Target, WithoutForwardedFor,
+};
 
 use super::dial::{self, Offer, Stream};
 use super::endpoint::{Endpoint, Scheme};
@@ -22,7 +24,7 @@ pub struct Forwarding {
     /// Which host the server is told.
     pub host: HostHeader,
     /// Path of the server URL that goes before the request path, without a final `/`.
-    pub base_path: Option<Box<str>>,
+    pub base_path: Option<Target>,
 }
 
 /// Which host a server is told.
@@ -32,6 +34,13 @@ pub enum HostHeader {
     Client,
     /// That of the server URL.
     Server,
+}
+
+impl From<bool> for HostHeader {
+    /// From the setting `passHostHeader`.
+    fn from(pass: bool) -> Self {
+        if pass { Self::Client } else { Self::Server }
+    }
 }
 
 /// Why a server gave no response, with the request if not one byte of it was written.
@@ -53,11 +62,10 @@ pub async fn forward(
     if how.host == HostHeader::Server {
         request.headers.insert(HOST, endpoint.authority_header().clone());
     }
-    if let Some(base) = &how.base_path {
-        let joined = format!("{base}{}", request.target.path());
-        if request.target.set_path(&joined).is_err() {
-            return Response::bare(StatusCode::BAD_REQUEST);
-        }
+    if let Some(base) = &how.base_path
+        && request.target.prepend(base).is_err()
+    {
+        return Response::bad_request();
     }
     append_peer(&mut request);
     let begun = std::time::Instant::now();

@@ -1,0 +1,6 @@
+//! Strategies: which of several choices a request gets. They know numbers only, so that servers and services share them.
+
+pub mod hrw;
+pub mod least_time;
+pub mod p2c;
+pub mod wrr;

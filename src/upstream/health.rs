@@ -1,0 +1,3 @@
+//! Health of servers: probed by ourselves (active) and seen in the answers to real requests (passive).
+
+pub mod passive;

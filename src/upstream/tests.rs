@@ -1,0 +1,3 @@
+//! Forwarding and pools over real sockets.
+
+mod connections;
