@@ -1,5 +1,6 @@
 //! Containers in, routing out. Results are written as labels are: `http.routers.web.rule=…`, defaults left out.
 
+mod examples;
 mod places;
 mod tables;
 
