@@ -1,6 +1,7 @@
 //! The gateway: wires everything from the install configuration, runs until a signal, ends without losing a request.
 
 mod internal;
+mod observation;
 pub(crate) mod preview;
 mod settings;
 mod sockets;
@@ -14,6 +15,7 @@ use portcullis_config::problem::Severity;
 use portcullis_providers::State;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::api::Seen;
 use crate::cli::{Activation, Loaded};
 use crate::entrypoint::http::Http;
 use crate::entrypoint::tcp::Entrance;
@@ -22,7 +24,7 @@ use crate::net::drain::Drainer;
 use crate::net::live::Live;
 use crate::net::task;
 use crate::observe::Observer;
-use crate::observe::series::EntryPointSeries;
+use crate::observe::series::{EntryPointSeries, Switch};
 use crate::reload::watch::{self, Pace, Reload};
 use crate::snapshot::Snapshot;
 use crate::snapshot::compile::Context;
@@ -34,13 +36,15 @@ use crate::worker::{self, Duty, Worker};
 pub fn run(loaded: Loaded) -> anyhow::Result<()> {
     let count = worker::count(loaded.workers.map(usize::from));
     task::set_workers(count);
+    let log = observation::log(&loaded.install)?;
+    let observer = observation::observer(&loaded.install, &log)?;
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
         .enable_all()
         .build()
         .context("cannot start the control runtime")?;
-    control.block_on(serve(loaded, count))
+    control.block_on(serve(loaded, observer, count))
 }
 
 /// The gateway while it runs.
@@ -53,20 +57,21 @@ struct Gateway {
     workers: Vec<Worker>,
 }
 
-async fn serve(loaded: Loaded, count: usize) -> anyhow::Result<()> {
+async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow::Result<()> {
     let Loaded { install, warnings, source, .. } = loaded;
     tracing::info!("portcullis {} starts with {source}", env!("CARGO_PKG_VERSION"));
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let observer = Observer::silent();
     let drainer = Drainer::new();
-    let mut shared = internal::Services::new(&install, &observer, drainer.drain());
+    let mut shared = internal::Services::new(&install, &observer);
     let context = Arc::new(context(&install, &mut shared)?);
     let live = Arc::new(Live::new(Arc::new(watch::empty(&context))));
-    shared.begin(&live);
+    let seen = Seen { live: Arc::clone(&live), context: Arc::clone(&context) };
     let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
     let (reload, states) = reload(&install, context, live, &observer)?;
+    let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
+    shared.begin(seen, named.zip(states.iter().cloned()).collect());
     let workers = start(&install, &entrances, count)?;
     task::spawn(pool::sweep_forever());
     task::spawn(reload.run());
@@ -82,7 +87,11 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
         .iter()
         .filter(|(_, entry_point)| entry_point.address.protocol() == Protocol::Tcp)
         .map(|(name, entry_point)| {
-            let series = EntryPointSeries { name: name.as_str().into() };
+            let mut series = EntryPointSeries::new(name);
+            if let Some(settings) = &entry_point.observability {
+                series.access_log = Switch::of(Some(settings.access_logs));
+                series.metrics = Switch::of(Some(settings.metrics));
+            }
             (settings::defaults(name, entry_point, install), Arc::new(series))
         })
         .collect();

@@ -12,6 +12,7 @@
 //! Layers, from the ground: `net` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
 //! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
+pub mod api;
 pub mod cli;
 pub(crate) mod demo;
 pub mod entrypoint;

@@ -1,42 +1,140 @@
 //! What operators see: records of requests, metrics, access log, the log itself.
 
+pub mod log;
+pub mod metrics;
+pub mod process;
 pub mod record;
 pub mod series;
+pub mod sink;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use ::prometheus::proto::MetricFamily;
+use portcullis_middlewares::Fault;
+use portcullis_middlewares::exchange::Facts;
+
+use self::metrics::{Key, Metrics, Sample, prometheus};
+use self::record::Record;
+use self::series::Switch;
+use self::sink::Sink;
+
+/// How long the end of the process may wait for logs to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes finished records: counts them and writes their log lines.
 #[derive(Debug, Default)]
-pub struct Observer {}
+pub struct Observer {
+    metrics: Option<Metrics>,
+    /// The sink of the process's own log, to reopen it.
+    log: Option<Arc<Sink>>,
+    /// Open connections by entry point.
+    open: HashMap<Arc<str>, Arc<AtomicI64>>,
+    panics: AtomicU64,
+    stopping: AtomicBool,
+}
 
 impl Observer {
+    /// An observer that counts nothing and writes nothing, for entry points with these names.
+    pub fn new(entry_points: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let open = entry_points.into_iter().map(|name| (name, Arc::default())).collect();
+        Self { open, ..Self::default() }
+    }
+
+    /// The same observer, which counts.
+    pub fn counting(self, settings: metrics::Settings) -> Self {
+        Self { metrics: Some(Metrics::new(settings)), ..self }
+    }
+
+    /// The same observer, which reopens the log of the process, too.
+    pub fn with_log(self, sink: Arc<Sink>) -> Self {
+        Self { log: Some(sink), ..self }
+    }
+
     /// Whether records must carry what only the access log needs.
     pub fn wants_lines(&self) -> bool {
         false
     }
 
+    /// The counters, if there are any.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
+
     /// Takes a finished record. Never blocks.
-    pub fn finish(&self, record: &record::Record) {
-        let _ = record;
+    pub fn finish(&self, record: &Record) {
+        let took = record.exchange.start.elapsed();
+        record.exchange.facts(|facts| {
+            if facts.fault == Some(Fault::Panic) {
+                self.panics.fetch_add(1, Relaxed);
+            }
+            if let Some(metrics) = &self.metrics {
+                count(metrics, record, facts, took);
+            }
+        });
     }
 
     /// A connection was opened on an entry point; it is open until the guard is dropped.
     pub fn connection_opened(&self, entry_point: &Arc<str>) -> Open {
-        Open { _entry_point: Arc::clone(entry_point) }
+        let count = self.open.get(entry_point).cloned().unwrap_or_default();
+        count.fetch_add(1, Relaxed);
+        Open { count }
     }
 
     /// Opens log files anew, after they were moved away.
-    pub fn reopen(&self) {}
+    pub fn reopen(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
 
     /// The gateway is about to stop: health checks fail from now on.
-    pub fn stopping(&self) {}
+    pub fn stopping(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    /// Whether the gateway is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
 
     /// Writes what is still in memory.
-    pub fn flush(&self) {}
+    pub fn flush(&self) {
+        if let Some(log) = &self.log {
+            log.flush(PATIENCE);
+        }
+    }
 
-    /// A snapshot was swapped in.
-    pub fn reloaded(&self, problems: usize) {
-        let _ = problems;
+    /// A snapshot with these routers and services was swapped in.
+    pub fn reloaded(&self, routers: &HashSet<Arc<str>>, services: &HashSet<Arc<str>>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.reloaded(routers, services);
+        }
+    }
+
+    /// What the observer itself knows, as metrics.
+    pub fn families(&self) -> Vec<MetricFamily> {
+        let open = self.open.iter().map(|(name, count)| {
+            let labels = [("entrypoint", &**name), ("protocol", "TCP")];
+            prometheus::gauge(&labels, count.load(Relaxed) as f64)
+        });
+        let mut families = vec![
+            prometheus::gauges("traefik_open_connections", "Open connections.", open.collect()),
+            prometheus::counters(
+                "portcullis_panics_total",
+                "Requests that a defect of the gateway ended.",
+                vec![prometheus::counter(&[], self.panics.load(Relaxed))],
+            ),
+            prometheus::gauges(
+                "portcullis_build_info",
+                "The version that runs; always 1.",
+                vec![prometheus::gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+            ),
+        ];
+        families.extend(self.metrics.as_ref().map(Metrics::families).unwrap_or_default());
+        families
     }
 
     /// An observer that nobody reads.
@@ -45,8 +143,40 @@ impl Observer {
     }
 }
 
+fn count(metrics: &Metrics, record: &Record, facts: &Facts, took: Duration) {
+    let router = record.router.as_deref();
+    let switch = router.map_or(record.entry_point.metrics, |router| router.metrics);
+    let internal = router.is_some_and(series::RouterSeries::is_internal);
+    if switch == Switch::Off || internal && !metrics.settings().internals {
+        return;
+    }
+    metrics.count(&Sample {
+        entry_point: &record.entry_point.name,
+        router: router.map(|router| (&router.name, &router.service)),
+        child: facts.router.as_ref(),
+        service: facts.service.as_ref(),
+        key: Key::new(
+            record.grpc_status.unwrap_or(record.status.as_u16()),
+            &record.method,
+            record.protocol,
+        ),
+        took,
+        request_bytes: record.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed)),
+        response_bytes: record.response_bytes,
+        tls: record.exchange.connection.tls.as_ref().map(|tls| (tls.version, tls.cipher)),
+        retries: facts.retries,
+        labels: record.labels.as_deref(),
+    });
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub struct Open {
-    _entry_point: Arc<str>,
+    count: Arc<AtomicI64>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+    }
 }

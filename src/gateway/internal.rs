@@ -1,7 +1,7 @@
 //! What the gateway configures itself: internal services and their routers, redirections of entry points.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 use portcullis_config::routing::http::{Middleware, Router};
@@ -10,32 +10,96 @@ use portcullis_config::{Name, Routing};
 use portcullis_middlewares::chain::BoxedService;
 use portcullis_middlewares::message::{Request, Response};
 use portcullis_middlewares::{Exchange, Service};
+use portcullis_providers::State;
 
-use crate::install::{EntryPoint, Install, Redirection};
-use crate::net::drain::Drain;
-use crate::net::live::Live;
+use crate::api::dashboard::Dashboard;
+use crate::api::ping::Ping;
+use crate::api::scrape::Scrape;
+use crate::api::{Api, Installed, Seen};
+use crate::install::{self, EntryPoint, INTERNAL_ENTRY_POINT, Install, Redirection};
 use crate::observe::Observer;
-use crate::snapshot::Snapshot;
 
 /// The internal services by name.
 pub(super) struct Services {
     /// Taken by the compile context.
     pub(super) by_name: HashMap<Name, Arc<dyn BoxedService>>,
+    seen: Arc<OnceLock<Seen>>,
+    providers: Arc<OnceLock<Vec<(String, State)>>>,
 }
 
 impl Services {
     /// Makes the services; those that show the newest snapshot get it with [`Services::begin`].
-    pub(super) fn new(install: &Install, observer: &Arc<Observer>, drain: Drain) -> Self {
-        let _ = (install, observer, drain);
-        let mut by_name: HashMap<Name, Arc<dyn BoxedService>> = HashMap::new();
-        by_name.insert(Name::verbatim("noop@internal"), Arc::new(Noop));
-        Self { by_name }
+    pub(super) fn new(install: &Install, observer: &Arc<Observer>) -> Self {
+        let (seen, providers) = (Arc::<OnceLock<Seen>>::default(), Arc::default());
+        let mut made: Vec<(&str, Arc<dyn BoxedService>)> = vec![(NOOP, Arc::new(Noop))];
+        if let Some(ping) = &install.ping {
+            let terminating = StatusCode::from_u16(ping.terminating_status_code);
+            let terminating = terminating.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            made.push((PING, Arc::new(Ping { observer: Arc::clone(observer), terminating })));
+        }
+        if install.metrics.as_ref().is_some_and(|metrics| metrics.prometheus.is_some()) {
+            let scrape = Scrape {
+                observer: Arc::clone(observer),
+                seen: Arc::clone(&seen),
+                providers: Arc::clone(&providers),
+            };
+            made.push((PROMETHEUS, Arc::new(scrape)));
+        }
+        if let Some(api) = &install.api {
+            if api.dashboard {
+                made.push((DASHBOARD, Arc::new(Dashboard { base: base(api).to_owned() })));
+            }
+            let mut installed = installed(install, api);
+            installed.internal = made.iter().map(|(name, _)| (*name).to_owned()).collect();
+            installed.internal.push(API.to_owned());
+            made.push((API, Arc::new(Api::new(installed, Arc::clone(&seen)))));
+        }
+        let by_name = made.into_iter().map(|(name, it)| (Name::verbatim(name), it)).collect();
+        Self { by_name, seen, providers }
     }
 
-    /// Shows `live` from now on.
-    pub(super) fn begin(&self, live: &Arc<Live<Snapshot>>) {
-        let _ = live;
+    /// Shows the newest snapshot and these providers from now on.
+    pub(super) fn begin(&self, seen: Seen, providers: Vec<(String, State)>) {
+        let _ = self.seen.set(seen);
+        let _ = self.providers.set(providers);
     }
+}
+
+const API: &str = "api@internal";
+const DASHBOARD: &str = "dashboard@internal";
+const NOOP: &str = "noop@internal";
+const PING: &str = "ping@internal";
+const PROMETHEUS: &str = "prometheus@internal";
+
+/// Path before `/api`, without a slash at its end.
+fn base(api: &install::Api) -> &str {
+    api.base_path.trim_end_matches('/')
+}
+
+/// What the API tells of the install configuration.
+fn installed(install: &Install, api: &install::Api) -> Installed {
+    let entry_points = install.entry_points.iter().map(|(name, entry_point)| {
+        let mut value = serde_json::to_value(entry_point).unwrap_or_default();
+        value["name"] = name.as_str().into();
+        value
+    });
+    let metrics = install.metrics.as_ref().filter(|metrics| metrics.prometheus.is_some());
+    Installed {
+        base: base(api).to_owned(),
+        entry_points: entry_points.collect(),
+        providers: install.providers.served().iter().map(|(name, _)| capitalised(name)).collect(),
+        metrics: metrics.map_or("", |_| "Prometheus").to_owned(),
+        tracing: String::new(),
+        access_log: install.access_log.is_some(),
+        dashboard_name: api.dashboard_name.clone(),
+        disable_dashboard_ad: api.disable_dashboard_ad,
+        internal: Vec::new(),
+    }
+}
+
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 /// Traefik: what stands behind a redirection and is never reached.
@@ -50,6 +114,22 @@ impl Service for Noop {
 /// The routers that the install configuration asks for.
 pub(super) fn routing(install: &Install) -> Routing {
     let mut routing = Routing::default();
+    let last = i64::MAX;
+    if let Some(api) = install.api.as_ref().filter(|api| api.insecure) {
+        let entry_point = INTERNAL_ENTRY_POINT;
+        add(&mut routing, API, entry_point, &format!("{}/api", base(api)), last - 1);
+        if api.dashboard {
+            add(&mut routing, DASHBOARD, entry_point, &format!("{}/", base(api)), last - 2);
+            dashboard(&mut routing, base(api));
+        }
+    }
+    if let Some(ping) = install.ping.as_ref().filter(|ping| !ping.manual_routing) {
+        add(&mut routing, PING, &ping.entry_point, "/ping", last);
+    }
+    let metrics = install.metrics.as_ref().and_then(|metrics| metrics.prometheus.as_ref());
+    if let Some(prometheus) = metrics.filter(|prometheus| !prometheus.manual_routing) {
+        add(&mut routing, PROMETHEUS, &prometheus.entry_point, "/metrics", last);
+    }
     for (name, entry_point) in &install.entry_points {
         let redirections = entry_point.http.redirections.as_ref();
         if let Some(redirection) = redirections.and_then(|it| it.entry_point.as_ref()) {
@@ -57,6 +137,40 @@ pub(super) fn routing(install: &Install) -> Routing {
         }
     }
     routing
+}
+
+/// A router to an internal service, by the service's name.
+fn add(routing: &mut Routing, service: &str, entry_point: &str, prefix: &str, priority: i64) {
+    let router = Router {
+        entry_points: vec![entry_point.to_owned()],
+        service: service.to_owned(),
+        rule: format!("PathPrefix(`{prefix}`)"),
+        priority,
+        ..Router::default()
+    };
+    let name = Name::verbatim(service).base().to_owned();
+    routing.http.routers.insert(name, router);
+}
+
+/// Traefik: `/` leads to `/dashboard/`, below which the page does not see that it is there.
+fn dashboard(routing: &mut Routing, base: &str) {
+    let (redirect, strip) = ("dashboard_redirect", "dashboard_stripprefix");
+    let root = Tree::map([
+        ("regex".to_owned(), Tree::scalar(format!("^(https?://[^/]+{})/$", regex::escape(base)))),
+        ("replacement".to_owned(), Tree::scalar("${1}/dashboard/")),
+        ("permanent".to_owned(), Tree::scalar("true")),
+    ]);
+    let prefixes = ["/dashboard/", "/dashboard"].map(|it| Tree::scalar(format!("{base}{it}")));
+    let prefixes = Tree::map([("prefixes".to_owned(), Tree::list(prefixes.to_vec()))]);
+    for (name, kind, settings) in
+        [(redirect, "redirectRegex", root), (strip, "stripPrefix", prefixes)]
+    {
+        let middleware = Middleware { kind: kind.to_owned(), settings };
+        routing.http.middlewares.insert(name.to_owned(), middleware);
+    }
+    if let Some(router) = routing.http.routers.get_mut("dashboard") {
+        router.middlewares = vec![redirect.to_owned(), strip.to_owned()];
+    }
 }
 
 /// Traefik: a router `<entry point>-to-<target>` with a redirectScheme middleware.

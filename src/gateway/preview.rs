@@ -12,7 +12,6 @@ use portcullis_providers::{Kind as ProviderKind, Published, Weight, channel};
 
 use super::{context, internal};
 use crate::install::Install;
-use crate::net::drain::Drainer;
 use crate::observe::Observer;
 use crate::reload::merge;
 use crate::snapshot::compile as compiler;
@@ -82,7 +81,7 @@ fn compile(
 ) -> anyhow::Result<Preview> {
     let inside = runtime.enter();
     let observer = Observer::silent();
-    let mut services = internal::Services::new(install, &observer, Drainer::new().drain());
+    let mut services = internal::Services::new(install, &observer);
     let context = context(install, &mut services).context("cannot prepare TLS")?;
     let defaults: Vec<_> = context.entry_points.iter().map(|(it, _)| it.clone()).collect();
     let configuration = merge::merge(said, &defaults);

@@ -12,6 +12,7 @@ use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Body, BodyError, Request, Response, Target};
 
 use super::Observer;
+use super::metrics::Protocol;
 use super::series::{EntryPointSeries, RouterSeries};
 
 /// The record of one request. Finished when it is dropped, however that comes.
@@ -35,6 +36,12 @@ pub struct Record {
     pub request_bytes: Option<Arc<AtomicU64>>,
     /// Bytes of the response body so far.
     pub response_bytes: u64,
+    /// What the request speaks beyond HTTP.
+    pub protocol: Protocol,
+    /// The status of a gRPC call, once there is one.
+    pub grpc_status: Option<u16>,
+    /// The values of header labels, if metrics have such.
+    pub labels: Option<Box<[Box<str>]>>,
     /// Headers, if the access log wants them.
     pub heads: Option<Box<Heads>>,
     observer: Arc<Observer>,
@@ -61,7 +68,11 @@ impl Record {
         let heads = observer
             .wants_lines()
             .then(|| Box::new(Heads { request: request.headers.clone(), ..Heads::default() }));
+        let metrics = observer.metrics();
         Box::new(Self {
+            protocol: metrics.map_or(Protocol::Http, |_| Protocol::of(&request.headers)),
+            grpc_status: None,
+            labels: metrics.and_then(|metrics| metrics.labels(&request.headers)),
             exchange: Exchange::begin(Arc::clone(&request.connection)),
             method: request.method.clone(),
             target: request.target.clone(),
@@ -81,16 +92,31 @@ impl Record {
     /// Notes the head of the response that the client gets.
     pub fn answer(&mut self, response: &Response) {
         self.status = response.status;
+        self.note_grpc_status(&response.headers);
         if let Some(heads) = &mut self.heads {
             heads.response = response.headers.clone();
         }
     }
 }
 
+impl Record {
+    /// Notes the status of a gRPC call, which stands in the trailers or, if there is no body, in the head.
+    fn note_grpc_status(&mut self, headers: &HeaderMap) {
+        if !matches!(self.protocol, Protocol::Grpc | Protocol::GrpcWeb) {
+            return;
+        }
+        let text = headers.get(GRPC_STATUS).and_then(|value| value.to_str().ok());
+        // Codes go up to 16; the metric must not grow with what servers make up.
+        let code = text.and_then(|text| text.parse().ok()).filter(|code| *code <= 16);
+        self.grpc_status = code.or(self.grpc_status);
+    }
+}
+
+const GRPC_STATUS: http::HeaderName = http::HeaderName::from_static("grpc-status");
+
 impl Drop for Record {
     fn drop(&mut self) {
-        let observer = Arc::clone(&self.observer);
-        observer.finish(self);
+        self.observer.finish(self);
     }
 }
 
@@ -120,9 +146,12 @@ impl http_body::Body for Recorded {
         let frame = Pin::new(&mut this.body).poll_frame(context);
         if let Some(record) = &mut this.record {
             match &frame {
-                Poll::Ready(Some(Ok(frame))) => {
-                    record.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                }
+                Poll::Ready(Some(Ok(frame))) => match frame.data_ref() {
+                    Some(data) => record.response_bytes += data.len() as u64,
+                    None => {
+                        frame.trailers_ref().into_iter().for_each(|it| record.note_grpc_status(it))
+                    }
+                },
                 Poll::Ready(_) => this.record = None,
                 Poll::Pending => {}
             }

@@ -7,6 +7,10 @@ use std::sync::Arc;
 pub struct EntryPointSeries {
     /// Its name.
     pub name: Arc<str>,
+    /// Whether requests that no router takes are logged.
+    pub access_log: Switch,
+    /// Whether requests that no router takes are counted.
+    pub metrics: Switch,
 }
 
 /// What counts for one router.
@@ -14,12 +18,26 @@ pub struct EntryPointSeries {
 pub struct RouterSeries {
     /// `web@file`, or `parent -> child` for the log.
     pub name: Arc<str>,
-    /// The service as the router names it, qualified.
+    /// The service as the router names it, qualified; of a parent of other routers `web@file-muxer`, as Traefik calls it.
     pub service: Arc<str>,
     /// Whether its requests are logged.
     pub access_log: Switch,
     /// Whether its requests are counted.
     pub metrics: Switch,
+}
+
+impl EntryPointSeries {
+    /// What counts for the entry point `name`, all of it.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), access_log: Switch::On, metrics: Switch::On }
+    }
+}
+
+impl RouterSeries {
+    /// Whether a part of the gateway itself answers, such as its API.
+    pub fn is_internal(&self) -> bool {
+        self.service.ends_with("@internal")
+    }
 }
 
 /// On or off.
@@ -29,4 +47,11 @@ pub enum Switch {
     On,
     /// Off.
     Off,
+}
+
+impl Switch {
+    /// On, unless the setting says otherwise.
+    pub fn of(setting: Option<bool>) -> Self {
+        if setting == Some(false) { Self::Off } else { Self::On }
+    }
 }

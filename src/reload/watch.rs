@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_config::Routing;
 use portcullis_config::problem::Severity;
+use portcullis_config::{Name, Routing};
 use portcullis_providers::{Contact, Provider, Published, Publisher, State, Weight};
 use tokio::sync::mpsc;
 
@@ -184,8 +184,10 @@ impl Reload {
         let (routers, problems) = (configuration.routers.len(), snapshot.report.problems.len());
         prepared.publish();
         self.live.store(Arc::new(snapshot));
+        let names = configuration.routers.keys().map(Name::shared).collect();
+        let services = configuration.services.keys().map(Name::shared).collect();
+        self.observer.reloaded(&names, &services);
         self.applied = Some(configuration);
-        self.observer.reloaded(problems);
         let took = begun.elapsed();
         tracing::info!("reloaded: {routers} routers, {problems} problems, {took:.1?}");
     }

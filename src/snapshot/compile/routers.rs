@@ -205,7 +205,11 @@ impl Compiling<'_> {
                 (Chain::default(), Leaf::Broken)
             }
         };
-        let series = Arc::new(series(label, name, router));
+        let service = match router.service.as_str() {
+            "" => format!("{name}-muxer").into(),
+            service => Name::qualify(service, name.provider()).shared(),
+        };
+        let series = Arc::new(series(label, router, service));
         Arc::new(Route { series, chain, leaf })
     }
 
@@ -326,13 +330,12 @@ fn options_name(reference: &str, router: &Name) -> String {
     }
 }
 
-fn series(label: Arc<str>, name: &Name, router: &Router) -> RouterSeries {
-    let switch = |on: Option<bool>| if on == Some(false) { Switch::Off } else { Switch::On };
+fn series(label: Arc<str>, router: &Router, service: Arc<str>) -> RouterSeries {
     let observability = router.observability.clone().unwrap_or_default();
     RouterSeries {
         name: label,
-        service: Name::qualify(&router.service, name.provider()).shared(),
-        access_log: switch(observability.access_logs),
-        metrics: switch(observability.metrics),
+        service,
+        access_log: Switch::of(observability.access_logs),
+        metrics: Switch::of(observability.metrics),
     }
 }

@@ -1,0 +1,83 @@
+//! `prometheus@internal`: what there is to scrape.
+
+use std::sync::{Arc, OnceLock};
+
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderValue, StatusCode};
+use ::prometheus::proto::MetricFamily;
+use portcullis_middlewares::message::{Request, Response};
+use portcullis_middlewares::{Exchange, Service};
+use portcullis_providers::{Contact, State};
+
+use super::Seen;
+use crate::observe::metrics::prometheus::{Label, gauge, gauges, text};
+use crate::observe::{Observer, process};
+
+/// Answers with all metrics in the text format.
+pub struct Scrape {
+    /// Holds the counters.
+    pub observer: Arc<Observer>,
+    /// The newest snapshot.
+    pub seen: Arc<OnceLock<Seen>>,
+    /// The providers by name, once they run.
+    pub providers: Arc<OnceLock<Vec<(String, State)>>>,
+}
+
+impl Scrape {
+    fn families(&self) -> Vec<MetricFamily> {
+        let mut families = self.observer.families();
+        families.extend(process::families());
+        if let Some(seen) = self.seen.get() {
+            families.push(servers(seen));
+            families.push(certificates(seen));
+        }
+        let providers = self.providers.get().into_iter().flatten().map(|(name, state)| {
+            let is_up = state.contact() == Contact::Up;
+            gauge(&[("provider", name)], f64::from(u8::from(is_up)))
+        });
+        let help = "Whether a provider is in touch with what it watches.";
+        families.push(gauges("portcullis_provider_up", help, providers.collect()));
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        families
+    }
+}
+
+/// Traefik: servers show here once something has checked them.
+fn servers(seen: &Seen) -> MetricFamily {
+    let snapshot = seen.live.load();
+    let mut samples = Vec::new();
+    for (name, service) in &snapshot.report.compiled {
+        let settings = snapshot.report.services.get(name);
+        let settings = settings.and_then(|item| item.config.load_balancer.as_ref());
+        let is_checked = settings.is_some_and(|it| it.health_check.is_some());
+        let Some(balancer) = service.balancer().filter(|_| is_checked) else { continue };
+        for (url, is_up) in balancer.server_status() {
+            let labels: [Label<'_>; 2] = [("service", name.as_str()), ("url", &url)];
+            samples.push(gauge(&labels, f64::from(u8::from(is_up))));
+        }
+    }
+    gauges("traefik_service_server_up", "Whether a server passes its health checks.", samples)
+}
+
+fn certificates(seen: &Seen) -> MetricFamily {
+    let store = seen.context.tls.store();
+    let samples = store.facts().map(|facts| {
+        let labels: [Label<'_>; 3] = [
+            ("cn", &facts.common_name),
+            ("serial", &facts.serial_number),
+            ("sans", &facts.dns_names),
+        ];
+        gauge(&labels, facts.expires as f64)
+    });
+    let help = "When a certificate ends to be valid, in seconds since 1970.";
+    gauges("traefik_tls_certs_not_after", help, samples.collect())
+}
+
+impl Service for Scrape {
+    async fn call<'a>(&'a self, _: Request, _: &'a Exchange) -> Response {
+        // Shares no worker's time beyond the copy of its cells.
+        let text = text(&self.families());
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        Response::new(StatusCode::OK, text).with(CONTENT_TYPE, kind)
+    }
+}
