@@ -1,5 +1,6 @@
 //! What operators see: records of requests, metrics, access log, the log itself.
 
+pub mod access_log;
 pub mod log;
 pub mod metrics;
 pub mod process;
@@ -16,6 +17,7 @@ use ::prometheus::proto::MetricFamily;
 use portcullis_middlewares::Fault;
 use portcullis_middlewares::exchange::Facts;
 
+use self::access_log::AccessLog;
 use self::metrics::{Key, Metrics, Sample, prometheus};
 use self::record::Record;
 use self::series::Switch;
@@ -28,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Observer {
     metrics: Option<Metrics>,
+    lines: Option<AccessLog>,
     /// The sink of the process's own log, to reopen it.
     log: Option<Arc<Sink>>,
     /// Open connections by entry point.
@@ -53,9 +56,14 @@ impl Observer {
         Self { log: Some(sink), ..self }
     }
 
-    /// Whether records must carry what only the access log needs.
-    pub fn wants_lines(&self) -> bool {
-        false
+    /// The same observer, which writes an access log.
+    pub fn writing(self, lines: AccessLog) -> Self {
+        Self { lines: Some(lines), ..self }
+    }
+
+    /// The access log, if there is one.
+    pub(crate) fn lines(&self) -> Option<&AccessLog> {
+        self.lines.as_ref()
     }
 
     /// The counters, if there are any.
@@ -73,6 +81,9 @@ impl Observer {
             if let Some(metrics) = &self.metrics {
                 count(metrics, record, facts, took);
             }
+            if let Some(lines) = &self.lines {
+                lines.write(record, facts, took);
+            }
         });
     }
 
@@ -87,6 +98,9 @@ impl Observer {
     pub fn reopen(&self) {
         if let Some(log) = &self.log {
             log.reopen();
+        }
+        if let Some(lines) = &self.lines {
+            lines.reopen();
         }
     }
 
@@ -104,6 +118,9 @@ impl Observer {
     pub fn flush(&self) {
         if let Some(log) = &self.log {
             log.flush(PATIENCE);
+        }
+        if let Some(lines) = &self.lines {
+            lines.flush(PATIENCE);
         }
     }
 
@@ -133,6 +150,13 @@ impl Observer {
                 vec![prometheus::gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)],
             ),
         ];
+        if let Some(lines) = &self.lines {
+            families.push(prometheus::counters(
+                "portcullis_access_log_dropped_total",
+                "Lines of the access log that nobody took in time.",
+                vec![prometheus::counter(&[], lines.dropped())],
+            ));
+        }
         families.extend(self.metrics.as_ref().map(Metrics::families).unwrap_or_default());
         families
     }
@@ -161,7 +185,7 @@ fn count(metrics: &Metrics, record: &Record, facts: &Facts, took: Duration) {
             record.protocol,
         ),
         took,
-        request_bytes: record.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed)),
+        request_bytes: record.request_bytes(),
         response_bytes: record.response_bytes,
         tls: record.exchange.connection.tls.as_ref().map(|tls| (tls.version, tls.cipher)),
         retries: facts.retries,

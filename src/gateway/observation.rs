@@ -9,6 +9,7 @@ use http::HeaderName;
 use tracing::level_filters::LevelFilter;
 
 use crate::install::{Install, Level, LogFormat, Prometheus};
+use crate::observe::access_log::AccessLog;
 use crate::observe::log::{self, Log};
 use crate::observe::sink::{Rotation, Target};
 use crate::observe::{Observer, metrics};
@@ -64,6 +65,10 @@ pub(super) fn observer(install: &Install, log: &Log) -> anyhow::Result<Arc<Obser
         && let Some(prometheus) = &settings.prometheus
     {
         observer = observer.counting(counting(prometheus, settings.add_internals)?);
+    }
+    if let Some(settings) = &install.access_log {
+        let lines = AccessLog::open(settings).map_err(anyhow::Error::msg)?;
+        observer = observer.writing(lines);
     }
     Ok(Arc::new(observer))
 }

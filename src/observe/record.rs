@@ -2,11 +2,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Body, BodyError, Request, Response, Target};
@@ -42,20 +42,24 @@ pub struct Record {
     pub grpc_status: Option<u16>,
     /// The values of header labels, if metrics have such.
     pub labels: Option<Box<[Box<str>]>>,
-    /// Headers, if the access log wants them.
-    pub heads: Option<Box<Heads>>,
+    /// Headers, if there is an access log.
+    pub heads: Option<Heads>,
     observer: Arc<Observer>,
 }
 
-/// The headers of both messages.
+/// What the access log wants of the headers.
 #[derive(Debug, Default)]
 pub struct Heads {
-    /// As the client sent them, after the forwarded headers were brought into form.
-    pub request: HeaderMap,
-    /// As the server sent them.
-    pub origin: HeaderMap,
-    /// As the client got them.
-    pub response: HeaderMap,
+    /// `Host`.
+    pub host: Option<HeaderValue>,
+    /// The first `X-Forwarded-For` line that the entry point let through.
+    pub forwarded_for: Option<HeaderValue>,
+    /// `Referer`.
+    pub referer: Option<HeaderValue>,
+    /// `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
+    /// All of the request's and of the response's.
+    pub all: Option<Box<(HeaderMap, HeaderMap)>>,
 }
 
 impl Record {
@@ -65,9 +69,6 @@ impl Record {
         entry_point: &Arc<EntryPointSeries>,
         observer: &Arc<Observer>,
     ) -> Box<Self> {
-        let heads = observer
-            .wants_lines()
-            .then(|| Box::new(Heads { request: request.headers.clone(), ..Heads::default() }));
         let metrics = observer.metrics();
         Box::new(Self {
             protocol: metrics.map_or(Protocol::Http, |_| Protocol::of(&request.headers)),
@@ -82,7 +83,7 @@ impl Record {
             status: StatusCode::from_u16(499).expect("499 is in the range of codes"),
             request_bytes: None,
             response_bytes: 0,
-            heads,
+            heads: observer.lines().map(|lines| lines.heads(&request.headers)),
             observer: Arc::clone(observer),
         })
     }
@@ -93,13 +94,18 @@ impl Record {
     pub fn answer(&mut self, response: &Response) {
         self.status = response.status;
         self.note_grpc_status(&response.headers);
-        if let Some(heads) = &mut self.heads {
-            heads.response = response.headers.clone();
+        if let Some(all) = self.heads.as_mut().and_then(|heads| heads.all.as_mut()) {
+            all.1 = response.headers.clone();
         }
     }
 }
 
 impl Record {
+    /// Bytes of the request body that came.
+    pub fn request_bytes(&self) -> u64 {
+        self.request_bytes.as_ref().map_or(0, |bytes| bytes.load(Relaxed))
+    }
+
     /// Notes the status of a gRPC call, which stands in the trailers or, if there is no body, in the head.
     fn note_grpc_status(&mut self, headers: &HeaderMap) {
         if !matches!(self.protocol, Protocol::Grpc | Protocol::GrpcWeb) {
