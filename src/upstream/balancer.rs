@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_config::Name;
-use portcullis_config::routing::http::LoadBalancer;
+use portcullis_config::routing::http::{HealthCheck, LoadBalancer};
 use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Fault, Request, Response};
 
@@ -14,7 +14,9 @@ use super::balance::{hrw, least_time, p2c};
 use super::endpoint::{Address, Endpoint};
 use super::fault;
 use super::forward;
+use super::health::active::{Active, Target};
 use super::health::passive::{Back, Passive};
+use super::health::probe::Probe;
 use super::server::Server;
 use super::standing::Standing;
 use super::sticky::{self, Form, Sticky};
@@ -31,7 +33,7 @@ pub struct Balancer {
     turns: Arc<Wrr>,
     sticky: Option<Sticky>,
     passive: Option<Passive>,
-    reports: Reports,
+    active: Option<Arc<Active>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +85,16 @@ impl Balancer {
         let cookie = settings.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
         let cookie = cookie.filter(|_| strategy != Strategy::Hrw);
         let sticky = cookie.map(|cookie| Sticky::new(name.as_str(), cookie, urls())).transpose()?;
-        let checked = settings.health_check.is_some();
-        let back = if checked { Back::Check } else { Back::Time };
+        let active = settings.health_check.as_ref().map(|check| {
+            let targets = targets(check, &servers, endpoint)?;
+            let previous = previous.and_then(|previous| previous.active.as_ref());
+            Ok::<_, String>(Active::begin(name, check, targets, previous))
+        });
+        let active = active.transpose()?;
+        if active.is_none() {
+            standings.forget_checks();
+        }
+        let back = if active.is_some() { Back::Check } else { Back::Time };
         let turns = turns(&servers, previous);
         let passive = settings.passive_health_check.as_ref();
         Ok(Self {
@@ -95,7 +105,7 @@ impl Balancer {
             turns,
             sticky,
             passive: passive.map(|settings| Passive::new(settings, back)),
-            reports: if checked { Reports::Health } else { Reports::Nothing },
+            active,
         })
     }
 
@@ -106,7 +116,7 @@ impl Balancer {
 
     /// Whether it tells of its health.
     pub fn reports(&self) -> Reports {
-        self.reports
+        if self.active.is_some() { Reports::Health } else { Reports::Nothing }
     }
 
     /// Whether the active health check has each server up, by URL, for the API.
@@ -232,6 +242,23 @@ fn turns(servers: &[Server], previous: Option<&Balancer>) -> Arc<Wrr> {
     Arc::new(Wrr::after(&previous.turns, &weights, &earlier))
 }
 
+/// How each server is asked for its health; once where several entries name one.
+fn targets(
+    check: &HealthCheck,
+    servers: &[Server],
+    endpoint: &mut dyn FnMut(Address) -> Arc<Endpoint>,
+) -> Result<Vec<Arc<Target>>, String> {
+    let mut targets: Vec<Arc<Target>> = Vec::new();
+    for server in servers {
+        if targets.iter().all(|target| target.url != server.url) {
+            let probe = Probe::new(check, &server.url, endpoint)?;
+            let (url, standing) = (Arc::clone(&server.url), Arc::clone(&server.standing));
+            targets.push(Arc::new(Target { url, probe, standing }));
+        }
+    }
+    Ok(targets)
+}
+
 /// Finds what is known of servers by URL. Traefik: entries with one URL share their health.
 struct Standings {
     known: HashMap<Arc<str>, Arc<Standing>>,
@@ -242,6 +269,13 @@ impl Standings {
     fn new(previous: Option<&Balancer>) -> Self {
         let known = previous.map(|balancer| balancer.standings.iter().cloned().collect());
         Self { known: known.unwrap_or_default(), used: Vec::new() }
+    }
+
+    /// Without active checks nothing would bring a server back that a check found down before.
+    fn forget_checks(&self) {
+        for (_, standing) in &self.used {
+            standing.set_up(true);
+        }
     }
 
     fn of(&mut self, url: &str) -> (Arc<str>, Arc<Standing>) {

@@ -82,6 +82,18 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The same host at another port.
+    pub fn with_port(self, port: u16) -> Self {
+        let authority = if self.host.contains(':') {
+            format!("[{}]:{port}", self.host)
+        } else {
+            format!("{}:{port}", self.host)
+        };
+        Self { authority: authority.into(), port, ..self }
+    }
+}
+
 impl Endpoint {
     /// An endpoint without connections yet.
     pub fn new(address: Address, transport: Arc<Transport>) -> Arc<Self> {

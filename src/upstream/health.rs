@@ -1,3 +1,5 @@
 //! Health of servers: probed by ourselves (active) and seen in the answers to real requests (passive).
 
+pub mod active;
 pub mod passive;
+pub mod probe;
