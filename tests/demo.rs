@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Demo {
     process: Child,
     web: u16,
+    api: u16,
     routing: PathBuf,
 }
 
@@ -38,6 +39,7 @@ impl Demo {
         Self {
             process,
             web: port(&guide, "curl http://shop.localhost:"),
+            api: port(&guide, "curl http://127.0.0.1:"),
             routing: routing.trim().into(),
         }
     }
@@ -103,6 +105,11 @@ fn everything_that_the_guide_says_works() {
     // guest:sesame
     let known = demo.ask("vault.localhost", "/", "Authorization: Basic Z3Vlc3Q6c2VzYW1l\r\n");
     assert!(known.contains("This is vault."), "{known}");
+
+    let routers = request(demo.api, "127.0.0.1", "/api/http/routers", "");
+    assert!(routers.contains("vault@file"), "{routers}");
+    let metrics = request(demo.api, "127.0.0.1", "/metrics", "");
+    assert!(metrics.contains("# TYPE "), "{metrics}");
 
     let text = std::fs::read_to_string(&demo.routing).unwrap();
     std::fs::write(&demo.routing, text.replace("      middlewares: [password]\n", "")).unwrap();

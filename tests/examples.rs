@@ -61,6 +61,26 @@ fn flags_of_containers_load() {
     assert!(text.starts_with("0 errors, 0 warnings in "), "{text}");
 }
 
+/// The first block of `language` in the README.
+fn block<'a>(readme: &'a str, language: &str) -> &'a str {
+    let (_, rest) = readme.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_files_of_the_readme_load() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("install.toml"), block(&readme, "toml")).unwrap();
+    std::fs::write(folder.path().join("routing.yml"), block(&readme, "yaml")).unwrap();
+    is_sound(folder.path());
+    let url = "http://site.localhost:8000/shop/cart";
+    let output = portcullis(folder.path(), &["explain", "GET", url, "--configFile=install.toml"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("site@file"), "{text}");
+}
+
 #[test]
 fn every_example_is_loaded_by_a_test() {
     let known = ["README.md", "docker-labels", "file", "middlewares", "tls"];
