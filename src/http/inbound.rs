@@ -25,7 +25,7 @@ pub fn receive(
     if head.uri.path_and_query().map_or(0, |target| target.as_str().len()) > settings.max_target {
         return refuse(StatusCode::URI_TOO_LONG);
     }
-    if head.headers.len() > settings.max_fields {
+    if head.headers.len() > settings.max_fields || size(&head.headers) > settings.max_head {
         return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     if head.method == Method::CONNECT {
@@ -61,6 +61,11 @@ pub fn receive(
         body,
         connection: Arc::clone(connection),
     })
+}
+
+/// What the header fields took, as lines. The parser itself stops only at about twice the limit.
+fn size(headers: &http::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 fn refuse<T>(status: StatusCode) -> Result<T, Box<Response>> {

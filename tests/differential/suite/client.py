@@ -1,6 +1,7 @@
 """The client: sends the bytes of a case over named connections and notes what comes back."""
 
 import hashlib
+import re
 import socket
 import ssl
 import time
@@ -18,7 +19,7 @@ CLOSING = 2.5
 def bytes_of(step, defaults):
     """The exact bytes that a step sends: `raw` as it stands, or a request line with the usual headers."""
     if "raw" in step:
-        return step["raw"].encode("latin-1")
+        return long(step["raw"]).encode("latin-1")
     if "request" not in step:
         return b""
     line = step["request"]
@@ -31,7 +32,16 @@ def bytes_of(step, defaults):
     framed = any(h.lower().startswith(("content-length:", "transfer-encoding:")) for h in headers)
     if body and not framed:
         lines.append(f"Content-Length: {len(body)}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    return long("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+def long(text):
+    """Spell out what is too long for a case: `<a*3>` is `aaa`, `<X-#: y\r\n*2>` is two lines with the numbers 0 and 1."""
+
+    def spell(found):
+        return "".join(found[1].replace("#", str(number)) for number in range(int(found[2])))
+
+    return re.sub(r"<([^<>]+)\*(\d+)>", spell, text)
 
 
 def method_of(data, index):

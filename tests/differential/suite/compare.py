@@ -78,6 +78,10 @@ class Differences:
                     raise SystemExit(f"{path.name}: {case} is listed twice")
                 self.by_case[case] = entry
 
+    def expected(self, name):
+        """What is listed for one case."""
+        return self.by_case.get(name, {}).get("expect", {})
+
     def judge(self, name, reference, candidate):
         """Complaints about one case: unexpected differences, or a listed one that is not there as listed."""
         found = differing(reference, candidate)
