@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::sync::OnceLock;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 thread_local! {
@@ -11,6 +12,7 @@ thread_local! {
 }
 
 static WORKERS: OnceLock<usize> = OnceLock::new();
+static CONTROL: OnceLock<Handle> = OnceLock::new();
 
 /// Fixes the number of workers for the life of the process; the first call wins.
 pub fn set_workers(count: usize) {
@@ -40,4 +42,22 @@ where
     F::Output: Send + 'static,
 {
     tokio::spawn(future)
+}
+
+/// Fixes the runtime that does what must not run on workers; the first call wins.
+pub fn set_control(control: Handle) {
+    let _ = CONTROL.set(control);
+}
+
+/// Runs `future` on the control runtime; on that of this thread where nobody set one (tests).
+#[allow(clippy::disallowed_methods, reason = "the one place that knows the runtimes")]
+pub fn spawn_control<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match CONTROL.get() {
+        Some(control) => control.spawn(future),
+        None => tokio::spawn(future),
+    }
 }

@@ -134,7 +134,7 @@ impl Endpoint {
     }
 
     /// The host's addresses.
-    pub fn name(&self) -> &resolve::Host {
+    pub fn name(&self) -> &Arc<resolve::Host> {
         &self.name
     }
 

@@ -83,7 +83,7 @@ impl Active {
             );
         };
         // Without a runtime a configuration is only checked, not served.
-        let task = Handle::try_current().ok().map(|_| task::spawn(rounds).abort_handle());
+        let task = Handle::try_current().ok().map(|_| task::spawn_control(rounds).abort_handle());
         Arc::new(Self { settings: settings.clone(), targets, task })
     }
 }
