@@ -5,7 +5,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests have no workers")]
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test")]
 
+#[path = "../../../tests/docker/engine.rs"]
 mod engine;
+mod provider;
 mod traefik;
 
 use std::path::PathBuf;
@@ -15,27 +17,27 @@ use portcullis_config::tree::Tree;
 use portcullis_providers::{Contact, Kind, Published, channel};
 use tempfile::TempDir;
 
-use engine::{Engine, map, run, run_tree, urls};
+use provider::{engine, map, run, run_tree, sleep, urls};
 
 const WEB: &str = "-l traefik.http.routers.web.rule=Path(`/`) \
                    -l portcullis.http.services.web.loadbalancer.server.port=80";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_come_and_go() {
-    let Some(engine) = Engine::start(&[]) else { return };
-    engine.run("before", WEB);
+    let Some(engine) = engine(&[]) else { return };
+    sleep(&engine, "before", WEB);
     let mut running = run(&[("endpoint", &engine.endpoint()), ("exposedByDefault", "false")]);
     running.until("the empty configuration", |it| it.routing.is_empty()).await;
     running.contact(Contact::Up).await;
 
-    engine.run("one", &format!("-l traefik.enable=true {WEB}"));
+    sleep(&engine, "one", &format!("-l traefik.enable=true {WEB}"));
     let published = running.until("the first container", |it| urls(it, "web").len() == 1).await;
     assert_eq!(published.routing.http.routers["web"].rule, "Path(`/`)");
     assert_eq!(published.problems, []);
     let address = engine.docker("inspect -f {{.NetworkSettings.Networks.edge.IPAddress}} one");
     assert_eq!(urls(&published, "web"), [format!("http://{address}:80")]);
 
-    engine.run("two", &format!("-l traefik.enable=true {WEB}"));
+    sleep(&engine, "two", &format!("-l traefik.enable=true {WEB}"));
     running.until("the second container", |it| urls(it, "web").len() == 2).await;
     engine.docker("pause two");
     running.until("the pause", |it| urls(it, "web").len() == 1).await;
@@ -51,7 +53,7 @@ async fn containers_come_and_go() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_names_and_networks_are_followed() {
-    let Some(engine) = Engine::start(&[]) else { return };
+    let Some(engine) = engine(&[]) else { return };
     let mut running = run(&[("endpoint", &engine.endpoint()), ("network", "second")]);
     // The client's options would run the check with a shell, which the image has not.
     let check = r#"HEALTHCHECK --interval=200ms --retries=1 CMD ["/bin/test","-f","/tmp/healthy"]"#;
@@ -71,7 +73,7 @@ async fn health_names_and_networks_are_followed() {
     engine.docker("exec web /bin/rm /tmp/healthy");
     running.until("its illness", |it| it.routing.is_empty()).await;
 
-    engine.run("plain", "--expose 80");
+    sleep(&engine, "plain", "--expose 80");
     let named = |it: &Published, name: &str| it.routing.http.routers.contains_key(name);
     running.until("a name", |it| named(it, "plain")).await;
     engine.docker("rename plain renamed");
@@ -81,9 +83,9 @@ async fn health_names_and_networks_are_followed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_crashes_leaves_the_last_good_configuration_and_is_followed_again() {
-    let Some(engine) = Engine::start(&[]) else { return };
+    let Some(engine) = engine(&[]) else { return };
     let mut running = run(&[("endpoint", &engine.endpoint())]);
-    engine.run("one", WEB);
+    sleep(&engine, "one", WEB);
     running.until("the container", |it| urls(it, "web").len() == 1).await;
     engine.kill();
     running.contact(Contact::Lost).await;
@@ -93,20 +95,20 @@ async fn an_engine_that_crashes_leaves_the_last_good_configuration_and_is_follow
     let back = Instant::now();
     running.until("the container again", |it| urls(it, "web").len() == 1).await;
     assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
-    engine.run("two", WEB);
+    sleep(&engine, "two", WEB);
     running.until("the second container", |it| urls(it, "web").len() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_is_published_soon() {
-    let Some(engine) = Engine::start(&[]) else { return };
+    let Some(engine) = engine(&[]) else { return };
     let mut running = run(&[("endpoint", &engine.endpoint())]);
     engine.docker(&format!("create --name web --net edge {WEB} tools /bin/sleep 1000"));
     let mut delays = Vec::new();
     for _ in 0..20 {
         engine.docker("start web");
         running.until("the start", |it| urls(it, "web").len() == 1).await;
-        delays.push(since_start(&engine, SystemTime::now()).as_millis());
+        delays.push(engine.since_start(SystemTime::now()).as_millis());
         engine.docker("kill web");
         running.until("the end", |it| urls(it, "web").is_empty()).await;
     }
@@ -114,17 +116,6 @@ async fn a_start_is_published_soon() {
     println!("milliseconds from start event to publication: {delays:?}");
     // The whole budget, to the first request served, is 250 ms at the 99th percentile.
     assert!(delays[delays.len() / 2] < 100, "{delays:?}");
-}
-
-/// How long before `now` the engine's last start event was, by the engine's own word and the same clock.
-fn since_start(engine: &Engine, now: SystemTime) -> Duration {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
-    let events = engine.docker(&format!(
-        "events --since 30s --until {until} --filter event=start --format {{{{.TimeNano}}}}"
-    ));
-    let event: u64 = events.lines().last().unwrap().parse().unwrap();
-    now.saturating_sub(Duration::from_nanos(event))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,8 +127,8 @@ async fn tls_over_tcp_leads_to_the_engine_too() {
     let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
     let options =
         ["-H", &host, "--tlsverify", "--tlscacert", &ca, "--tlscert", &cert, "--tlskey", &key];
-    let Some(engine) = Engine::start(&options) else { return };
-    engine.run("one", WEB);
+    let Some(engine) = engine(&options) else { return };
+    sleep(&engine, "one", WEB);
     let options = |tls: &[(&str, &str)]| {
         let endpoint = ("endpoint".to_owned(), Tree::scalar(&host));
         Tree::map([endpoint, ("tls".to_owned(), map(tls))])

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::engine::{Engine, run};
+use super::engine::Engine;
+use super::provider::{engine, run, sleep};
 
 /// Containers, each with what it shows and its options.
 const CONTAINERS: [(&str, &str); 20] = [
@@ -96,9 +97,9 @@ impl Drop for Traefik {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traefik_sees_the_same() {
-    let Some(engine) = Engine::start(&[]) else { return };
+    let Some(engine) = engine(&[]) else { return };
     for (name, options) in CONTAINERS {
-        engine.run(name, options);
+        sleep(&engine, name, options);
     }
     let mut running = run(&[("endpoint", &engine.endpoint())]);
     let last =
