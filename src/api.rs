@@ -2,6 +2,7 @@
 //! and scrapes.
 
 mod answer;
+mod aside;
 mod certificates;
 pub mod dashboard;
 mod http;
@@ -17,11 +18,12 @@ use std::sync::{Arc, OnceLock};
 
 use ::http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use portcullis_middlewares::message::{Body, Request, Response};
+use portcullis_middlewares::message::{Body, Request, Response, Target};
 use portcullis_middlewares::{Exchange, Service};
 use serde_json::Value;
 
 use self::answer::{failure, json};
+use self::aside::Aside;
 use self::list::{Query, list};
 use crate::net::live::Live;
 use crate::snapshot::Snapshot;
@@ -61,6 +63,12 @@ pub struct Seen {
 
 /// The REST API.
 pub struct Api {
+    pages: Arc<Pages>,
+    aside: Aside,
+}
+
+/// What answers are made from.
+struct Pages {
     installed: Installed,
     started: jiff::Timestamp,
     seen: Arc<OnceLock<Seen>>,
@@ -69,22 +77,25 @@ pub struct Api {
 impl Api {
     /// The API of what `installed` says and, once it is there, of what `seen` holds.
     pub fn new(installed: Installed, seen: Arc<OnceLock<Seen>>) -> Self {
-        Self { installed, started: jiff::Timestamp::now(), seen }
+        let pages = Arc::new(Pages { installed, started: jiff::Timestamp::now(), seen });
+        Self { pages, aside: Aside::default() }
     }
+}
 
-    fn answer(&self, request: &Request) -> Response {
-        let path = request.target.path();
+impl Pages {
+    fn answer(&self, method: &Method, target: &Target) -> Response {
+        let path = target.path();
         let path = path.strip_prefix(&*self.installed.base).unwrap_or(path);
         let Some(path) = path.strip_prefix("/api/") else { return Response::not_found() };
         if !is_known(path) {
             return Response::not_found();
         }
-        if request.method != Method::GET {
+        if *method != Method::GET {
             return Response::new(StatusCode::METHOD_NOT_ALLOWED, Body::Empty);
         }
         let Some(seen) = self.seen.get() else { return Response::not_found() };
         let snapshot = seen.live.load();
-        let query = Query::parse(request.target.query().unwrap_or_default());
+        let query = Query::parse(target.query().unwrap_or_default());
         let view = View { installed: &self.installed, seen, snapshot: &snapshot };
         match path {
             "version" => return json(&self.version()),
@@ -113,7 +124,7 @@ impl Api {
         query: &Query,
     ) -> Response {
         match collection {
-            "entrypoints" => pick("entryPoint", self.entry_points(), id, query),
+            "entrypoints" => pick("entry point", self.entry_points(), id, query),
             "certificates" => pick("certificate", certificates::rows(view), id, query),
             "http/routers" => pick("router", http::routers(view), id, query),
             "http/services" => pick("service", http::services(view), id, query),
@@ -200,6 +211,7 @@ fn pick(noun: &str, rows: Vec<list::Row>, id: Option<&str>, query: &Query) -> Re
 
 impl Service for Api {
     async fn call<'a>(&'a self, request: Request, _: &'a Exchange) -> Response {
-        self.answer(&request)
+        let pages = Arc::clone(&self.pages);
+        self.aside.run(move || pages.answer(&request.method, &request.target)).await
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP routers, services and middlewares as objects of the API.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use portcullis_config::Name;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::View;
 use super::list::Row;
-use crate::snapshot::report::{Item, Status};
+use crate::snapshot::report::{Item, Report, Status};
 use crate::upstream::service::Service;
 
 /// HTTP routers, with their children.
@@ -62,11 +62,13 @@ fn router(name: &Name, item: &Item<Router>) -> Row {
 /// HTTP services; those of the gateway itself come last.
 pub(super) fn services(view: &View<'_>) -> Vec<Row> {
     let report = &view.snapshot.report;
+    let users = Users::new(report);
     let mut rows = Vec::new();
     for (name, item) in &report.services {
         let mut value = object(&item.config);
         outcome(&mut value, item.status, &item.errors);
-        used_by(&mut value, item.used.iter().map(|name| &**name));
+        used_by(&mut value, users.of(name.as_str()));
+        name_weights(&mut value);
         let mut kind = String::new();
         for known in ["loadBalancer", "weighted", "mirroring", "failover", "highestRandomWeight"] {
             if value.contains_key(known) {
@@ -78,7 +80,7 @@ pub(super) fn services(view: &View<'_>) -> Vec<Row> {
         }
         rows.push(Row::object(name.as_str(), Value::Object(value)).of_type(&kind));
     }
-    rows.extend(view.installed.internal.iter().map(|name| internal(view, name)));
+    rows.extend(view.installed.internal.iter().map(|name| internal(&users, name)));
     rows
 }
 
@@ -89,15 +91,41 @@ fn server_status(service: &Arc<Service>) -> Option<Value> {
     Some(states.into_iter().map(|(url, is_up)| (url.to_string(), text(is_up))).collect())
 }
 
-fn internal(view: &View<'_>, service: &str) -> Row {
+fn internal(users: &Users<'_>, service: &str) -> Row {
     let mut value = Map::new();
     outcome(&mut value, Status::Enabled, &[]);
-    let routers = view.snapshot.report.routers.iter();
-    let users = routers.filter(|(name, item)| {
-        Name::qualify(&item.config.service, name.provider()).as_str() == service
-    });
-    used_by(&mut value, users.map(|(name, _)| name.as_str()));
+    used_by(&mut value, users.of(service));
     Row::object(service, Value::Object(value))
+}
+
+/// The routers that name each service, also those that do not serve.
+struct Users<'a>(HashMap<Name, Vec<&'a str>>);
+
+impl<'a> Users<'a> {
+    fn new(report: &'a Report) -> Self {
+        let mut users: HashMap<Name, Vec<&str>> = HashMap::new();
+        for (name, item) in &report.routers {
+            let service = Name::qualify(&item.config.service, name.provider());
+            users.entry(service).or_default().push(name.as_str());
+        }
+        Self(users)
+    }
+
+    fn of(&self, service: &str) -> impl Iterator<Item = &'a str> {
+        self.0.get(service).into_iter().flatten().copied()
+    }
+}
+
+/// Traefik: a weight that nobody set shows as 1.
+fn name_weights(service: &mut Map<String, Value>) {
+    for kind in ["weighted", "highestRandomWeight"] {
+        let children = service.get_mut(kind).and_then(|it| it.get_mut("services"));
+        for child in children.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Value::Object(child) = child {
+                child.entry("weight").or_insert(1.into());
+            }
+        }
+    }
 }
 
 /// HTTP middlewares with their settings; secrets are not shown.

@@ -10,11 +10,18 @@ use portcullis_middlewares::{Exchange, Service};
 use portcullis_providers::{Contact, State};
 
 use super::Seen;
+use super::aside::Aside;
 use crate::observe::metrics::prometheus::{Label, gauge, gauges, text};
 use crate::observe::{Observer, process};
 
 /// Answers with all metrics in the text format.
 pub struct Scrape {
+    sources: Arc<Sources>,
+    aside: Aside,
+}
+
+/// What the metrics are read from.
+pub struct Sources {
     /// Holds the counters.
     pub observer: Arc<Observer>,
     /// The newest snapshot.
@@ -24,6 +31,13 @@ pub struct Scrape {
 }
 
 impl Scrape {
+    /// Offers what `sources` hold.
+    pub fn new(sources: Sources) -> Self {
+        Self { sources: Arc::new(sources), aside: Aside::default() }
+    }
+}
+
+impl Sources {
     fn families(&self) -> Vec<MetricFamily> {
         let mut families = self.observer.families();
         families.extend(process::families());
@@ -75,9 +89,9 @@ fn certificates(seen: &Seen) -> MetricFamily {
 
 impl Service for Scrape {
     async fn call<'a>(&'a self, _: Request, _: &'a Exchange) -> Response {
-        // Shares no worker's time beyond the copy of its cells.
-        let text = text(&self.families());
+        let sources = Arc::clone(&self.sources);
+        let make = move || Response::new(StatusCode::OK, text(&sources.families()));
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        Response::new(StatusCode::OK, text).with(CONTENT_TYPE, kind)
+        self.aside.run(make).await.with(CONTENT_TYPE, kind)
     }
 }

@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 
-use ::http::{HeaderMap, Version};
+use ::http::HeaderMap;
 use portcullis_config::Routing;
 use portcullis_config::tree::text::{Format, parse};
-use portcullis_middlewares::message::{Connection, Target};
 use serde_json::json;
 
 use super::*;
@@ -83,22 +82,8 @@ impl Service for Nothing {
 
 impl Bench {
     fn ask(&self, method: Method, target: &str) -> (StatusCode, HeaderMap, String) {
-        let peer = "127.0.0.1:1".parse().unwrap();
-        let response = self.api.answer(&Request {
-            method,
-            target: Target::canonical(target.parse().unwrap()),
-            version: Version::HTTP_11,
-            headers: HeaderMap::new(),
-            extensions: Default::default(),
-            body: Body::Empty,
-            connection: Arc::new(Connection {
-                peer,
-                local: peer,
-                entry_point: "web".into(),
-                tls: None,
-                forwarded_for: None,
-            }),
-        });
+        let target = Target::canonical(target.parse().unwrap());
+        let response = self.api.pages.answer(&method, &target);
         let text = match response.body {
             Body::Full(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             _ => String::new(),

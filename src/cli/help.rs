@@ -99,7 +99,7 @@ THE FLAGS USED MOST
   --entryPoints.websecure.http.tls             routers of `websecure` take TLS connections
   --providers.file.directory=routes            routing configuration from files
   --providers.docker.exposedByDefault=false    from containers, but only those with the label traefik.enable=true
-  --log.level=INFO                             say more: TRACE, DEBUG, INFO, WARN, ERROR
+  --log.level=DEBUG                            say more: TRACE, DEBUG, INFO, WARN, ERROR
   --accessLog                                  a line for each request
   --metrics.prometheus                         figures at :8080/metrics
   --api.insecure                               the API at :8080/api, without authentication

@@ -14,7 +14,7 @@ use portcullis_providers::State;
 
 use crate::api::dashboard::Dashboard;
 use crate::api::ping::Ping;
-use crate::api::scrape::Scrape;
+use crate::api::scrape::{Scrape, Sources};
 use crate::api::{Api, Installed, Seen};
 use crate::install::{self, EntryPoint, INTERNAL_ENTRY_POINT, Install, Redirection};
 use crate::observe::Observer;
@@ -38,12 +38,12 @@ impl Services {
             made.push((PING, Arc::new(Ping { observer: Arc::clone(observer), terminating })));
         }
         if install.metrics.as_ref().is_some_and(|metrics| metrics.prometheus.is_some()) {
-            let scrape = Scrape {
+            let sources = Sources {
                 observer: Arc::clone(observer),
                 seen: Arc::clone(&seen),
                 providers: Arc::clone(&providers),
             };
-            made.push((PROMETHEUS, Arc::new(scrape)));
+            made.push((PROMETHEUS, Arc::new(Scrape::new(sources))));
         }
         if let Some(api) = &install.api {
             if api.dashboard {

@@ -45,13 +45,13 @@ pub enum Level {
     Trace,
     /// Each object.
     Debug,
-    /// The life of the process.
+    /// The life of the process, with a line for each reload. (Traefik's default is `ERROR`.)
+    #[default]
     Info,
     /// Degraded or retrying.
     #[serde(alias = "WARNING")]
     Warn,
     /// Someone must act.
-    #[default]
     Error,
     /// As `ERROR`.
     Fatal,

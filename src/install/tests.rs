@@ -12,6 +12,7 @@ const OPTIONS: &str = include_str!("tests/options.txt");
 
 /// Options whose default differs on purpose or is no value of the option itself.
 const DIFFERENT: &[(&str, &str)] = &[
+    ("log.level", "one line tells of each reload; a gateway that says nothing helps nobody"),
     ("configfile", "is not part of the tree: it says where the tree is"),
     ("providers.precedence", "an empty list means this one"),
     ("providers.providersthrottleduration", "unset means our own, much shorter one"),

@@ -17,6 +17,7 @@ pub const UNSERVED: &[&str] = &[
     "experimental.localPlugins",
     "experimental.plugins",
     "hostResolver",
+    "log.compress",
     "log.otlp",
     "metrics.datadog",
     "metrics.influxDB2",

@@ -61,7 +61,8 @@ impl Counts {
     }
 
     fn add_tls(&mut self, version: &'static str, cipher: &'static str, count: u64) {
-        let known = self.tls.iter_mut().find(|(v, c, _)| *v == version && *c == cipher);
+        let same = |a: &'static str, b: &'static str| std::ptr::eq(a, b) || a == b;
+        let known = self.tls.iter_mut().find(|(v, c, _)| same(v, version) && same(c, cipher));
         match known {
             Some((_, _, sum)) => *sum += count,
             None => self.tls.push((version, cipher, count)),

@@ -1,7 +1,7 @@
 //! Code, method and protocol of a request in four bytes.
 
 use http::Method;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, UPGRADE};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, UPGRADE};
 
 /// What a request speaks, beyond being HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +43,10 @@ pub struct Key(u32);
 impl Protocol {
     /// What a request with these headers speaks.
     pub fn of(headers: &HeaderMap) -> Self {
-        let has = |name, wanted: &[u8]| {
-            let value = headers.get(name).map(http::HeaderValue::as_bytes);
-            value.is_some_and(|it| it.windows(wanted.len()).any(|w| w.eq_ignore_ascii_case(wanted)))
-        };
-        if has(UPGRADE, b"websocket") {
+        if lists(headers, UPGRADE, b"websocket") {
             return Self::WebSocket;
         }
-        if has(ACCEPT, b"text/event-stream") {
+        if lists(headers, ACCEPT, b"text/event-stream") {
             return Self::Sse;
         }
         match headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
@@ -59,6 +55,14 @@ impl Protocol {
             _ => Self::Http,
         }
     }
+}
+
+/// Whether `wanted` is an item of the header's first line.
+fn lists(headers: &HeaderMap, name: HeaderName, wanted: &[u8]) -> bool {
+    headers.get(name).is_some_and(|value| {
+        let mut items = value.as_bytes().split(|byte| *byte == b',');
+        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
+    })
 }
 
 impl Key {

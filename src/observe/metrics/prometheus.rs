@@ -106,15 +106,9 @@ impl Metrics {
             (self.sums(|local| &local.services), SERVICE),
         ];
         for (sums, sort) in sorts {
-            let retries = sums.iter().filter(|(_, counts)| counts.retries > 0);
-            let retries: Vec<Metric> = retries
-                .map(|((name, _), counts)| counter(&[(sort.label, name)], counts.retries))
-                .collect();
-            families.push(counters(
-                "traefik_service_retries_total",
-                "Tries of requests beyond the first.",
-                retries,
-            ));
+            if sort.noun == SERVICE.noun {
+                families.push(retries(&sums));
+            }
             families.extend(self.requests(&sums, &sort));
         }
         families
@@ -188,6 +182,14 @@ impl Metrics {
         }
         samples
     }
+}
+
+/// Traefik: services that never needed one do not show.
+fn retries(sums: &Sums) -> MetricFamily {
+    let some = sums.iter().filter(|(_, counts)| counts.retries > 0);
+    let samples = some.map(|((name, _), it)| counter(&[(SERVICE.label, name)], it.retries));
+    let help = "Tries of requests beyond the first.";
+    counters("traefik_service_retries_total", help, samples.collect())
 }
 
 fn cells(

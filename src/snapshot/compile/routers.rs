@@ -145,6 +145,11 @@ impl Compiling<'_> {
 
     /// The parsed rule and the effective priority; without them a router is not in the table.
     fn rule(&mut self, name: &Name, router: &Router) -> Option<(Rule, i64)> {
+        // Shown also of a rule that does not parse.
+        self.show_priority(
+            name,
+            if router.priority == 0 { router.rule.len() as i64 } else { router.priority },
+        );
         if router.rule_syntax.eq_ignore_ascii_case("v2") {
             let message = "rule syntax v2 is not served; write the rule in syntax v3";
             self.disable(name, message.to_owned());
@@ -165,15 +170,19 @@ impl Compiling<'_> {
             0 => rule.default_priority(&router.rule),
             set => set,
         };
-        if let Some(item) = self.report.routers.get_mut(name) {
-            item.priority = priority;
-        }
+        self.show_priority(name, priority);
         if priority > MAX_PRIORITY && name.provider() != "internal" {
             let message = format!("priority {priority} is above the largest one, {MAX_PRIORITY}");
             self.disable(name, message);
             return None;
         }
         Some((rule, priority))
+    }
+
+    fn show_priority(&mut self, name: &Name, priority: i64) {
+        if let Some(item) = self.report.routers.get_mut(name) {
+            item.priority = priority;
+        }
     }
 
     /// The route of a router. Broken parts make it answer 404.
