@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -83,6 +84,12 @@ async fn connect_tcp(endpoint: &Endpoint) -> io::Result<TcpStream> {
             Ok(stream) => {
                 // Small writes such as chunked ends must not wait for acknowledgements.
                 stream.set_nodelay(true)?;
+                // A server that vanished without a word is found within 15 s.
+                let keep_alive = TcpKeepalive::new()
+                    .with_time(Duration::from_secs(10))
+                    .with_interval(Duration::from_secs(2))
+                    .with_retries(2);
+                SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
                 return Ok(stream);
             }
             Err(error) => last = error,

@@ -1,3 +1,5 @@
 //! Forwarding and pools over real sockets.
 
 mod connections;
+mod http2;
+mod limits;

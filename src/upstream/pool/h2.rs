@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http2::{self, SendRequest};
@@ -12,31 +12,49 @@ use portcullis_middlewares::message::Body;
 
 use crate::net::task;
 use crate::upstream::dial::Stream;
+use crate::upstream::forward::Failure;
 use crate::upstream::transport::Transport;
 
 /// The h2 connections of one worker to one server.
 #[derive(Debug, Default)]
 pub struct Pool {
     shared: Mutex<Vec<Shared>>,
-    /// Held while a connection is made, so that a burst makes one and not many.
-    pub(in crate::upstream) dialling: tokio::sync::Mutex<()>,
+    /// Whether the server chose h2 when it was last asked.
+    spoken: AtomicBool,
+    /// Held while a connection is made, so that a burst makes one and not many; holds how the last dial failed, if it did.
+    pub(in crate::upstream) dialling: tokio::sync::Mutex<Option<(Instant, Failure)>>,
 }
 
 /// One connection.
 #[derive(Clone, Debug)]
-pub struct Shared {
+struct Shared {
     sender: SendRequest<Body>,
-    streams: Arc<AtomicUsize>,
-    used: Arc<Mutex<Instant>>,
+    usage: Arc<Usage>,
+}
+
+/// How a connection is used.
+#[derive(Debug)]
+struct Usage {
+    streams: AtomicUsize,
+    /// When a stream last began or ended.
+    last: Mutex<Instant>,
 }
 
 /// A stream's share of a connection; counted until dropped.
 #[derive(Debug)]
-pub struct Stake(Arc<AtomicUsize>);
+pub struct Stake(Shared);
+
+impl Stake {
+    /// Sends on the connection.
+    pub fn sender(&mut self) -> &mut SendRequest<Body> {
+        &mut self.0.sender
+    }
+}
 
 impl Drop for Stake {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        *self.0.usage.last.lock() = Instant::now();
+        self.0.usage.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -47,30 +65,32 @@ const STREAMS: usize = 100;
 const CONNECTIONS: usize = 16;
 
 impl Pool {
-    /// Whether a live connection exists.
-    pub fn has_connection(&self) -> bool {
-        self.shared.lock().iter().any(|connection| !connection.sender.is_closed())
+    /// Whether the server chose h2 when it was last asked.
+    pub fn is_spoken(&self) -> bool {
+        self.spoken.load(Ordering::Relaxed)
     }
 
-    /// A sender with room for a stream, if there is one.
-    pub fn take(&self) -> Option<(SendRequest<Body>, Stake)> {
+    /// Notes that the server chose another protocol.
+    pub(in crate::upstream) fn is_spoken_no_more(&self) {
+        self.spoken.store(false, Ordering::Relaxed);
+    }
+
+    /// A connection with room for a stream, if there is one.
+    pub fn take(&self) -> Option<Stake> {
         let mut shared = self.shared.lock();
         shared.retain(|connection| !connection.sender.is_closed());
         let full = shared.len() >= CONNECTIONS;
-        let free = shared.iter().min_by_key(|c| c.streams.load(Ordering::Relaxed))?;
-        let streams = free.streams.load(Ordering::Relaxed);
-        if streams >= STREAMS && !full {
-            return None;
-        }
-        Some(free.stake())
+        let free = shared.iter().min_by_key(|connection| connection.streams())?;
+        (free.streams() < STREAMS || full).then(|| free.stake())
+    }
+
+    /// Takes no more streams on the connection of `stake`; those that run go on.
+    pub(in crate::upstream) fn forget(&self, stake: &Stake) {
+        self.shared.lock().retain(|known| !Arc::ptr_eq(&known.usage, &stake.0.usage));
     }
 
     /// Begins to speak h2 on `stream` and shares the connection.
-    pub async fn handshake(
-        &self,
-        stream: Stream,
-        transport: &Transport,
-    ) -> hyper::Result<(SendRequest<Body>, Stake)> {
+    pub async fn handshake(&self, stream: Stream, transport: &Transport) -> hyper::Result<Stake> {
         let mut builder = http2::Builder::new(OnThisWorker);
         builder
             .timer(TokioTimer::new())
@@ -78,37 +98,51 @@ impl Pool {
             .initial_connection_window_size(4 << 20)
             .max_header_list_size(256 * 1024)
             .keep_alive_interval(transport.ping_after)
-            .keep_alive_timeout(transport.ping_timeout);
+            .keep_alive_timeout(transport.ping_timeout)
+            .keep_alive_while_idle(transport.ping_after.is_some());
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         task::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "h2 connection to a server ended");
             }
         });
-        let streams = Arc::default();
-        let shared = Shared { sender, streams, used: Arc::new(Mutex::new(Instant::now())) };
+        let usage = Usage { streams: AtomicUsize::new(0), last: Mutex::new(Instant::now()) };
+        let shared = Shared { sender, usage: Arc::new(usage) };
         let stake = shared.stake();
         self.shared.lock().push(shared);
+        self.spoken.store(true, Ordering::Relaxed);
         Ok(stake)
     }
 
     /// Drops connections that are closed or without streams for longer than `timeout`.
     pub(in crate::upstream) fn sweep(&self, now: Instant, timeout: Option<Duration>) {
         self.shared.lock().retain(|connection| {
-            let idle = connection.streams.load(Ordering::Relaxed) == 0
-                && timeout.is_some_and(|limit| {
-                    now.saturating_duration_since(*connection.used.lock()) > limit
-                });
+            let silent = now.saturating_duration_since(*connection.usage.last.lock());
+            let idle = connection.streams() == 0 && timeout.is_some_and(|limit| silent > limit);
             !idle && !connection.sender.is_closed()
         });
+    }
+
+    /// The number of connections.
+    pub fn len(&self) -> usize {
+        self.shared.lock().len()
+    }
+
+    /// Whether there is no connection.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
 impl Shared {
-    fn stake(&self) -> (SendRequest<Body>, Stake) {
-        self.streams.fetch_add(1, Ordering::Relaxed);
-        *self.used.lock() = Instant::now();
-        (self.sender.clone(), Stake(Arc::clone(&self.streams)))
+    fn streams(&self) -> usize {
+        self.usage.streams.load(Ordering::Relaxed)
+    }
+
+    fn stake(&self) -> Stake {
+        self.usage.streams.fetch_add(1, Ordering::Relaxed);
+        *self.usage.last.lock() = Instant::now();
+        Stake(self.clone())
     }
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
-use portcullis_config::routing::http::{ForwardingTimeouts, ServersTransport};
-use portcullis_config::units;
+use portcullis_config::routing::http::ServersTransport;
 use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Body, Fault, Request, Response, Sent};
 
@@ -193,21 +192,6 @@ async fn no_more_connections_are_kept_than_wanted() {
         }
         assert_eq!(idle(&endpoint), kept);
     }
-}
-
-#[tokio::test]
-async fn a_silent_server_is_a_timeout() {
-    let server = TestServer::start(|_| raw("", Then::Keep)).await;
-    let timeouts = ForwardingTimeouts {
-        response_header_timeout: units::Duration::milliseconds(50),
-        ..ForwardingTimeouts::default()
-    };
-    let settings =
-        ServersTransport { forwarding_timeouts: Some(timeouts), ..ServersTransport::default() };
-    let endpoint = endpoint(&server.url(), &settings);
-    let response = get(&endpoint).await;
-    assert_eq!((response.status.as_u16(), response.fault), (504, Some(Fault::Timeout(Sent::Some))));
-    assert_eq!(idle(&endpoint), 0);
 }
 
 #[tokio::test]
