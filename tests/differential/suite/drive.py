@@ -103,6 +103,9 @@ def by_name(pairs):
     table = {}
     for name, _ in pairs:
         table[name.lower()] = values(pairs, name.lower())
+    if "trailer" in table:
+        # The order in which Go announces trailers is chance.
+        table["trailer"] = sorted(", ".join(table["trailer"]).split(", "))
     return dict(sorted(table.items()))
 
 
