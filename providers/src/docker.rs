@@ -1,6 +1,6 @@
 //! `docker` reads routing configuration from the labels of containers and follows the engine's events.
 //!
-//! Two halves: [`watch`] talks to the engine and keeps what it said of each container; [`translate`] turns that into
+//! Two halves: `watch` talks to the engine and keeps what it said of each container; `translate` turns that into
 //! a configuration and is pure.
 
 mod address;

@@ -1,6 +1,6 @@
 //! `file` reads routing configuration from a file or a folder and follows its changes.
 //!
-//! Three parts: [`walk`] finds the files, [`store`] reads them and keeps the last good content of each, [`watch`] says
+//! Three parts: `walk` finds the files, `store` reads them and keeps the last good content of each, `watch` says
 //! when to look again. A file counts only once nobody is writing to it, so a half-written one is never applied.
 
 mod join;
