@@ -272,6 +272,15 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_parses_or_is_refused_with_a_column_inside_it(text in "([LabelRegx(),!&|`\"a ]|\\PC){0,40}") {
+            if let Err(error) = Constraints::parse(&text) {
+                proptest::prop_assert!((1..=text.chars().count() + 1).contains(&error.column));
+            }
+        }
+    }
+
     #[test]
     fn depth_is_bounded() {
         assert!(error(&"!".repeat(100_000)).starts_with("nested deeper than 64"));

@@ -222,6 +222,7 @@ async fn a_burst_ends_in_its_last_content_and_shows_no_half() {
         assert_eq!(rule(&published, "a"), rule(&published, "b"));
         assert_eq!(published.problems, []);
     }
+    println!("{late:?} from the last write to the publication");
     // A hundred milliseconds on a quiet machine.
     assert!(late < Duration::from_secs(1), "{late:?}");
 }

@@ -131,17 +131,18 @@ fn complete_service(
     let port = remove(&mut server, "port");
     if section == Section::HttpServices {
         let scheme = remove(&mut server, "scheme");
-        if server.child("url").is_some() {
+        if !lacks(&server, "url") {
             if port.is_some() || scheme.is_some() {
                 return Err("`server.url` says everything; remove `port` and `scheme`".to_owned());
             }
         } else {
-            let scheme = scheme.as_ref().and_then(Tree::as_text).unwrap_or("http");
+            let scheme = scheme.as_ref().and_then(Tree::as_text).filter(|text| !text.is_empty());
+            let scheme = scheme.unwrap_or("http");
             let authority = address.locate(parse_port(port.as_ref())?)?;
             *entry(&mut server, "url") = Tree::scalar(format!("{scheme}://{authority}"));
         }
     } else {
-        if server.child("address").is_some() {
+        if !lacks(&server, "address") {
             return Err("an address cannot be written as a label; use `server.port`".to_owned());
         }
         *entry(&mut server, "address") = Tree::scalar(address.locate(parse_port(port.as_ref())?)?);
@@ -152,7 +153,10 @@ fn complete_service(
 
 fn parse_port(port: Option<&Tree>) -> Result<Option<u16>, String> {
     let Some(port) = port else { return Ok(None) };
-    let text = port.as_text().unwrap_or_default();
+    let text = port.as_text().unwrap_or("fields");
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
     match text.trim().parse::<u16>() {
         Ok(0) | Err(_) => Err(format!("expected a port from 1 to 65535, found `{text}`")),
         Ok(port) => Ok(Some(port)),

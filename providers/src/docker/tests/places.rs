@@ -30,6 +30,12 @@ fn the_lowest_exposed_port_counts_unless_a_label_names_one() {
 }
 
 #[test]
+fn empty_labels_say_nothing() {
+    let labels = [(URL, ""), (PORT, ""), (SCHEME, "")];
+    assert_eq!(default_url(at([10, 0, 0, 1], container("c", &labels))), "http://10.0.0.1:80");
+}
+
+#[test]
 fn a_url_says_everything() {
     let web = container("c", &[(URL, "https://elsewhere:1")]);
     assert_eq!(default_url(web), "https://elsewhere:1");

@@ -136,3 +136,26 @@ fn bad_options_name_the_option() {
         ]
     );
 }
+
+/// Labels that look as if they were ours.
+fn label() -> impl proptest::strategy::Strategy<Value = (String, String)> {
+    let segment = "(traefik|http|tcp|udp|tls|routers|services|middlewares|stores|default|loadbalancer|server|\
+                   servers|url|rule|port|r|s|enable|docker|network|\\[0\\]|\\PC)?";
+    let path = proptest::collection::vec(segment, 0..6);
+    let value = "(true|false|80|Path\\(`/`\\)|a,b|\\PC{0,8})";
+    use proptest::strategy::Strategy;
+    (path, value).prop_map(|(path, value)| (format!("traefik.{}", path.join(".")), value))
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_labels_make_a_configuration_or_problems(labels in proptest::collection::vec(label(), 0..6)) {
+        let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let (routing, _) = translate(&Docker::default(), vec![container("c", &labels)]);
+        // Whatever the labels were, no server has an empty address.
+        for service in routing.http.services.values() {
+            let servers = service.load_balancer.iter().flat_map(|balancer| &balancer.servers);
+            proptest::prop_assert!(servers.into_iter().all(|server| !server.url.is_empty()));
+        }
+    }
+}
