@@ -9,5 +9,5 @@ mod response;
 pub use body::{Body, BodyError};
 pub use connection::{Connection, Tls};
 pub use fault::{Fault, Sent};
-pub use request::{BadPath, Request, Target, WithoutForwardedFor};
+pub use request::{BadPath, Parts, Request, Target, WithoutForwardedFor};
 pub use response::{Copied, Response};

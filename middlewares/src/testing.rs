@@ -10,7 +10,7 @@ use portcullis_config::Name;
 use portcullis_config::tree::Tree;
 use portcullis_config::tree::text::{self, Format};
 
-use crate::message::{Body, Connection, Request, Response, Target, Tls};
+use crate::message::{Body, Connection, Parts, Request, Response, Target, Tls};
 use crate::{Build, Chain, Defect, Exchange, Kind, Service, Settings, Step};
 
 /// Compiles middlewares by kind and settings; `Build::middleware` finds those given to `with`.
@@ -99,7 +99,7 @@ pub(crate) fn request_from(
         let name: HeaderName = name.parse().unwrap();
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    Request {
+    Request::new(Parts {
         method: method.parse().unwrap(),
         target: Target::canonical(target.parse().unwrap()),
         version: Version::HTTP_11,
@@ -113,7 +113,7 @@ pub(crate) fn request_from(
             tls: None,
             forwarded_for: None,
         }),
-    }
+    })
 }
 
 /// The same request as it comes over TLS.

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_config::Name;
 use portcullis_config::tree::text::{self, Format};
-use portcullis_middlewares::message::Target;
+use portcullis_middlewares::message::{Parts, Target};
 use portcullis_middlewares::{
     Body, Build, Chain, Connection, Defect, Exchange, Filter, Kind, Request, Response, Service,
     Settings, Step,
@@ -67,7 +67,7 @@ impl Service for Ok200 {
 }
 
 fn request() -> Request {
-    Request {
+    Request::new(Parts {
         method: http::Method::GET,
         target: Target::canonical(PathAndQuery::from_static("/")),
         version: http::Version::HTTP_11,
@@ -81,7 +81,7 @@ fn request() -> Request {
             tls: None,
             forwarded_for: None,
         }),
-    }
+    })
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use hyper::body::Incoming;
-use portcullis_middlewares::message::{Body, Connection, Request, Response, Target};
+use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target};
 use portcullis_middlewares::path;
 
 use super::settings::{Aliases, Sanitize, Settings};
@@ -52,7 +52,7 @@ pub fn receive(
     } else {
         Body::Incoming(incoming)
     };
-    Ok(Request {
+    Ok(Request::new(Parts {
         method: head.method,
         target,
         version: head.version,
@@ -60,7 +60,7 @@ pub fn receive(
         extensions: head.extensions,
         body,
         connection: Arc::clone(connection),
-    })
+    }))
 }
 
 /// What the header fields took, as lines. The parser itself stops only at about twice the limit.

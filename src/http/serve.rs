@@ -137,26 +137,21 @@ impl<H: Handler> Session<H> {
         guarded.await;
     }
 
-    async fn answer(
-        self: Arc<Self>,
+    /// Brings a request into form; the error is the answer to give.
+    fn receive(
+        &self,
         request: http::Request<Incoming>,
-        activity: Arc<Activity>,
+        activity: &Arc<Activity>,
         protocol: Protocol,
-    ) -> http::Response<Answer> {
-        let version = request.version();
-        let busy = activity.begin_request();
-        let mut request = match inbound::receive(request, &self.connection, &self.settings) {
-            Ok(request) => request,
-            Err(response) => return self.finish(*response, None, version, busy),
-        };
+    ) -> Result<(Request, Option<Arc<AtomicU64>>), Box<Response>> {
+        let mut request = inbound::receive(request, &self.connection, &self.settings)?;
         let wish = match hop::wanted_upgrade(&request.headers) {
             Some(value) if value.as_bytes().eq_ignore_ascii_case(b"websocket") => Wish::WebSocket,
             _ => Wish::None,
         };
         self.peer.apply(&mut request.headers, &self.settings.forwarded, wish);
-        let bytes = self.watch_body(&mut request, &activity, protocol);
-        let (response, record) = self.handler.handle(request, bytes).await;
-        self.finish(response, record, version, busy)
+        let bytes = self.watch_body(&mut request, activity, protocol);
+        Ok((request, bytes))
     }
 
     /// Puts a request body under the limit for reading and counts it.
@@ -252,9 +247,18 @@ impl<H: Handler> Service<http::Request<Incoming>> for On<H> {
 
     /// Boxed, so that an idle connection does not keep room for a whole request.
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        let (session, activity) = (Arc::clone(&self.session), Arc::clone(&self.activity));
-        let protocol = self.protocol;
-        Box::pin(async move { Ok(session.answer(request, activity, protocol).await) })
+        let session = Arc::clone(&self.session);
+        let version = request.version();
+        let busy = self.activity.begin_request();
+        // Before the future is made, so that it has room for a pointer and not for a whole head.
+        let received = session.receive(request, &self.activity, self.protocol);
+        Box::pin(async move {
+            let (response, record) = match received {
+                Ok((request, bytes)) => session.handler.handle(request, bytes).await,
+                Err(response) => (*response, None),
+            };
+            Ok(session.finish(response, record, version, busy))
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod h2;
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRAILER};
 use http::{Method, StatusCode, Version};
@@ -73,7 +74,8 @@ pub async fn forward(
     append_peer(&mut request);
     let begun = std::time::Instant::now();
     let answer = match wish {
-        Some(wish) => upgrade::exchange(request, endpoint, wish).await,
+        // What is rare or slow is boxed: its state must not make every request's future larger.
+        Some(wish) => Box::pin(upgrade::exchange(request, endpoint, wish)).await,
         None => limited(request, endpoint).await,
     };
     match answer.and_then(only_asked_switches) {
@@ -155,13 +157,21 @@ impl Failure {
 }
 
 /// Applies the limit for response heads. Its time begins when the request has been sent.
-async fn limited(mut request: Request, endpoint: &Arc<Endpoint>) -> Result<Response, Failure> {
+async fn limited(request: Request, endpoint: &Arc<Endpoint>) -> Result<Response, Failure> {
     let Some(limit) = endpoint.transport.response_header_timeout else {
         return send(request, endpoint).await;
     };
+    Box::pin(within(limit, request, endpoint)).await
+}
+
+async fn within(
+    limit: Duration,
+    mut request: Request,
+    endpoint: &Arc<Endpoint>,
+) -> Result<Response, Failure> {
     // Whoever sends a body drops it at its end.
     let (unsent, sent) = oneshot::channel::<Infallible>();
-    request.body = request.body.holding(unsent);
+    request.body = std::mem::take(&mut request.body).holding(unsent);
     let late = async {
         let _ = sent.await;
         tokio::time::sleep(limit).await;
@@ -180,8 +190,10 @@ async fn send(request: Request, endpoint: &Arc<Endpoint>) -> Result<Response, Fa
     let request = h1::outgoing(request)?;
     match endpoint.scheme {
         Scheme::Http => h1::send(request, endpoint).await,
-        Scheme::H2c => h2::send(request, endpoint).await,
-        Scheme::Https if endpoint.h2.here().is_spoken() => h2::send(request, endpoint).await,
+        Scheme::H2c => Box::pin(h2::send(request, endpoint)).await,
+        Scheme::Https if endpoint.h2.here().is_spoken() => {
+            Box::pin(h2::send(request, endpoint)).await
+        }
         Scheme::Https => h1::send(request, endpoint).await,
     }
 }

@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Version};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use portcullis_config::routing::http::ServersTransport;
-use portcullis_middlewares::message::{Body, Connection, Request, Response, Target};
+use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -187,7 +187,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> R
         let name: HeaderName = name.parse().unwrap();
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    Request {
+    Request::new(Parts {
         method: method.parse().unwrap(),
         target: Target::canonical(target.parse().unwrap()),
         version: Version::HTTP_11,
@@ -195,7 +195,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> R
         extensions: Extensions::new(),
         body: Body::Empty,
         connection: connection(),
-    }
+    })
 }
 
 /// The whole body as text.

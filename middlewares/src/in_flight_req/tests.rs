@@ -66,7 +66,7 @@ impl Service for Switches {
 async fn an_upgraded_request_counts_until_its_tunnel_ends() {
     let chain = chain(json!({ "amount": 1 }));
     let request = || request("GET", "h", "/", &[]);
-    let exchange = Exchange::begin(request().connection);
+    let exchange = Exchange::begin(request().into_parts().connection);
     let mut switched = chain.run(request(), &Switches, &exchange).await;
     drop(std::mem::take(&mut switched.body));
     assert_eq!(run(&chain, request()).await.status, 429);
@@ -87,7 +87,7 @@ impl Service for Stuck {
 async fn a_client_that_goes_away_counts_no_longer() {
     let chain = chain(json!({ "amount": 1 }));
     let request = || request("GET", "h", "/", &[]);
-    let exchange = Exchange::begin(request().connection);
+    let exchange = Exchange::begin(request().into_parts().connection);
     let mut waiting = Box::pin(chain.run(request(), &Stuck, &exchange));
     tokio::select! {
         biased;

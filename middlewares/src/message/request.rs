@@ -1,6 +1,7 @@
 //! `Request`: a request as a chain sees it.
 
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use http::header::HOST;
@@ -12,8 +13,14 @@ use crate::path;
 
 /// A request as a chain sees it. The `Host` header is always present and is the host of the request, whatever
 /// protocol it came by.
+///
+/// One pointer: a request passes through a dozen nested futures, each of which would have room for it twice and copy it.
 #[derive(Debug)]
-pub struct Request {
+pub struct Request(Box<Parts>);
+
+/// The parts of a [`Request`].
+#[derive(Debug)]
+pub struct Parts {
     /// The method.
     pub method: Method,
     /// Path and query in canonical form.
@@ -30,7 +37,31 @@ pub struct Request {
     pub connection: Arc<Connection>,
 }
 
+impl Deref for Request {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Request {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Request {
+    /// A request of `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self(Box::new(parts))
+    }
+
+    /// Its parts.
+    pub fn into_parts(self) -> Parts {
+        *self.0
+    }
+
     /// The `Host` header as text; empty if it is missing or not text.
     pub fn host(&self) -> &str {
         self.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -47,7 +78,7 @@ impl Request {
         if let Some(&mark) = self.extensions.get::<WithoutForwardedFor>() {
             extensions.insert(mark);
         }
-        Self {
+        Self::new(Parts {
             method: self.method.clone(),
             target: self.target.clone(),
             version: self.version,
@@ -55,7 +86,7 @@ impl Request {
             extensions,
             body: Body::Empty,
             connection: Arc::clone(&self.connection),
-        }
+        })
     }
 }
 

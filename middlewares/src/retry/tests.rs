@@ -59,7 +59,7 @@ impl Service for Script {
         let read = match act {
             Act::Unread(_) | Act::Unreachable => String::new(),
             Act::Answer(_) | Act::Breaks | Act::Slow(..) => {
-                let bytes = request.body.collect().await.unwrap().to_bytes();
+                let bytes = request.into_parts().body.collect().await.unwrap().to_bytes();
                 String::from_utf8(bytes.to_vec()).unwrap()
             }
         };

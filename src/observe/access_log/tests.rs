@@ -1,5 +1,5 @@
 use http::{Method, StatusCode, Version};
-use portcullis_middlewares::message::{Body, Connection, Request, Response, Target, Tls};
+use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target, Tls};
 use serde_json::Value;
 
 use super::*;
@@ -27,7 +27,7 @@ fn request(headers: &[(&'static str, &'static str)]) -> Request {
     let header = |(name, value): &(&'static str, &'static str)| {
         (HeaderName::from_static(name), http::HeaderValue::from_static(value))
     };
-    Request {
+    Request::new(Parts {
         method: Method::GET,
         target: Target::canonical("/p?a=1&b".parse().unwrap()),
         version: Version::HTTP_2,
@@ -47,7 +47,7 @@ fn request(headers: &[(&'static str, &'static str)]) -> Request {
             }),
             forwarded_for: None,
         }),
-    }
+    })
 }
 
 fn router(service: &str) -> Arc<RouterSeries> {

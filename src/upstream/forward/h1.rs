@@ -30,6 +30,11 @@ pub(super) async fn send(
             Err(unanswered) => request = again(*unanswered, spare)?,
         }
     }
+    Box::pin(fresh(request, endpoint)).await
+}
+
+/// Sends a request on a new connection. Rare, so boxed: its state must not make every request's future larger.
+async fn fresh(request: HttpRequest<Body>, endpoint: &Arc<Endpoint>) -> Result<Response, Failure> {
     let (stream, alpn) =
         dial::dial(endpoint, Offer::Any).await.map_err(|error| Failure::dial(&error))?;
     match alpn {
@@ -70,6 +75,7 @@ pub(in crate::upstream) fn outgoing(request: Request) -> Result<HttpRequest<Body
     parts.path_and_query = Some(request.target.path_and_query().clone());
     let uri = Uri::from_parts(parts)
         .map_err(|error| Failure::new(Fault::Protocol(Sent::Nothing), error.to_string()))?;
+    let request = request.into_parts();
     let mut outgoing = HttpRequest::new(request.body);
     *outgoing.method_mut() = request.method;
     *outgoing.uri_mut() = uri;

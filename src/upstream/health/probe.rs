@@ -8,7 +8,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body_util::{BodyExt as _, Limited};
 use portcullis_config::routing::http::HealthCheck;
-use portcullis_middlewares::message::{Body, Connection, Request, Response, Target};
+use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target};
 use portcullis_middlewares::{Exchange, path};
 
 use crate::upstream::endpoint::{Address, Endpoint, Scheme};
@@ -202,7 +202,7 @@ async fn send(
         forwarded_for: None,
     });
     let exchange = Exchange::begin(Arc::clone(&connection));
-    let request = Request {
+    let request = Request::new(Parts {
         method,
         target: Target::canonical(target),
         version: Version::HTTP_11,
@@ -210,7 +210,7 @@ async fn send(
         extensions: Extensions::new(),
         body,
         connection,
-    };
+    });
     let how = Forwarding { host: HostHeader::Client, base_path: None };
     let response = forward::forward(request, endpoint, &how, &exchange).await;
     if response.fault.is_none() {

@@ -136,12 +136,10 @@ impl Pair {
 pub fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Traefik: header names go out in canonical form, `X-Foo`; some old servers depend on it.
-    builder.title_case_headers(true).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
+    // hyper's own limit of 100 fields holds: another one costs an allocation of its own for each head.
+    builder.title_case_headers(true).max_buf_size(MAX_HEAD);
     builder
 }
-
-/// Fields of a response head that are accepted.
-const MAX_HEADERS: usize = 256;
 
 /// Bytes buffered for one connection, so also the largest response head.
 const MAX_HEAD: usize = 256 * 1024;
