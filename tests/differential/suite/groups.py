@@ -32,6 +32,7 @@ class Group:
         self.install = content.get("install", {})
         self.routing = content.get("routing", {})
         self.backends = content.get("backends", {})
+        self.again = content.get("again")
         self.settle = content.get("settle", 0)
         self.cases = content["case"]
         self.switch_off = content.get("switch_off") or edits(self.feature)
@@ -63,7 +64,9 @@ def switch(tree, path, edit):
         return
     for key in list(tree) if path[0] == "*" else [path[0]]:
         if len(path) > 1:
-            switch(tree.setdefault(key, {}), path[1:], edit)
+            # A path that names one place may make it; one for every object changes what is there.
+            below = tree.get(key) if "*" in edit["path"] else tree.setdefault(key, {})
+            switch(below, path[1:], edit)
         elif "pattern" in edit:
             if key in tree:
                 tree[key] = re.sub(edit["pattern"], edit["with"], tree[key])
