@@ -67,7 +67,16 @@ pub fn run(
                 FAILURE.into()
             }
         },
-        Command::Explain(asked) => finish(explain::run(&asked, &environment, &disk)),
+        Command::Explain(asked) => match explain::run(&asked, &environment, &disk) {
+            Ok(explanation) => {
+                show(explanation.text.trim_end());
+                match explanation.outcome {
+                    explain::Outcome::Taken => SUCCESS.into(),
+                    explain::Outcome::NotTaken => FAILURE.into(),
+                }
+            }
+            Err(message) => finish(Err(message)),
+        },
         Command::Demo(demo) => demo::run(&demo, serve).unwrap_or_else(|message| {
             complain(&message);
             FAILURE.into()

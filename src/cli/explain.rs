@@ -10,11 +10,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use portcullis_config::Name;
+use portcullis_config::routing::http::Router;
 
 use crate::gateway::preview::{EntryPoints, Preview, preview};
 use crate::http::routes::{Explained, Routes};
 use crate::install::Install;
-use crate::snapshot::report::Status;
+use crate::snapshot::report::{Item, Report, Status};
 use crate::snapshot::{EntryPoint, Leaf, Route};
 
 use super::command::{Explain, Origin};
@@ -25,26 +26,44 @@ use asked::{Asked, Scheme};
 /// How many routers that do not match are listed.
 const LISTED: usize = 12;
 
-/// The explanation, for people.
+/// An explanation.
+#[derive(Debug)]
+pub(super) struct Explanation {
+    /// For people.
+    pub(super) text: String,
+    /// For scripts.
+    pub(super) outcome: Outcome,
+}
+
+/// Whether a router takes the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// None does.
+    NotTaken,
+    /// One does, at one of the entry points at least.
+    Taken,
+}
+
+/// Explains what happens to a request.
 pub(super) fn run(
     explain: &Explain,
     environment: &[(String, String)],
     disk: &Disk,
-) -> Result<String, String> {
+) -> Result<Explanation, String> {
     let asked = Asked::parse(explain)?;
     let known = match &explain.origin {
         Origin::Flags(flags) => from_files(flags, environment, disk)?,
         Origin::Api(url) => running::ask(url)?,
     };
     let chosen = chosen(&known.install, explain, &asked)?;
-    let mut text = String::new();
+    let (mut text, mut outcome) = (String::new(), Outcome::NotTaken);
     for (name, entry_point) in known.preview.entry_points() {
         let configured = known.install.entry_points.get(name);
         let Some(configured) = configured.filter(|_| chosen.contains(&name)) else { continue };
         let asked = asked.clone().arrived(&configured.http)?;
-        describe(&mut text, &known, name, entry_point, &asked);
+        outcome = outcome.max(describe(&mut text, &known, name, entry_point, &asked));
     }
-    Ok(text)
+    Ok(Explanation { text, outcome })
 }
 
 /// A configuration that explains requests.
@@ -58,8 +77,11 @@ struct Known {
 /// What is shown of a router besides its rule.
 #[derive(Debug, Default)]
 struct Shown {
+    /// With their kinds.
     middlewares: Vec<String>,
     service: String,
+    /// The servers of the service, if it has its own.
+    servers: Vec<String>,
     state: State,
     errors: Vec<String>,
 }
@@ -82,20 +104,35 @@ fn from_files(
         .install;
     let preview =
         preview(&install, EntryPoints::Known, &[]).map_err(|error| format!("{error:#}"))?;
-    let routers = preview.snapshot.report.routers.iter().map(|(name, item)| {
-        let shown = Shown {
-            middlewares: item.config.middlewares.clone(),
-            service: match item.config.service.as_str() {
-                "" => String::new(),
-                service => Name::qualify(service, name.provider()).to_string(),
-            },
-            state: if item.status == Status::Disabled { State::Broken } else { State::Serving },
-            errors: item.errors.clone(),
-        };
-        (name.to_string(), shown)
-    });
+    let report = &preview.snapshot.report;
+    let routers =
+        report.routers.iter().map(|(name, item)| (name.to_string(), shown(report, name, item)));
     let routers = routers.collect();
     Ok(Known { install, preview, routers })
+}
+
+/// What a report says of a router.
+fn shown(report: &Report, name: &Name, router: &Item<Router>) -> Shown {
+    let Router { middlewares, service, .. } = &router.config;
+    let with_kind = |reference: &String| {
+        let middleware = report.middlewares.get(&Name::qualify(reference, name.provider()));
+        match middleware {
+            Some(middleware) => format!("{reference} ({})", middleware.config.kind),
+            None => reference.clone(),
+        }
+    };
+    let service = (!service.is_empty()).then(|| Name::qualify(service, name.provider()));
+    let balancer = service
+        .as_ref()
+        .and_then(|service| report.services.get(service)?.config.load_balancer.as_ref());
+    let servers = balancer.into_iter().flat_map(|balancer| &balancer.servers);
+    Shown {
+        middlewares: middlewares.iter().map(with_kind).collect(),
+        servers: servers.map(|server| server.url.clone()).collect(),
+        service: service.map(|service| service.to_string()).unwrap_or_default(),
+        state: if router.status == Status::Disabled { State::Broken } else { State::Serving },
+        errors: router.errors.clone(),
+    }
 }
 
 /// The entry points where the request may arrive: the one that is named, or all at the URL's port, or all.
@@ -118,13 +155,20 @@ fn chosen<'a>(
 }
 
 /// What happens to the request at one entry point.
-fn describe(text: &mut String, known: &Known, name: &str, entry_point: &EntryPoint, asked: &Asked) {
+fn describe(
+    text: &mut String,
+    known: &Known,
+    name: &str,
+    entry_point: &EntryPoint,
+    asked: &Asked,
+) -> Outcome {
     let (routes, kind) = match asked.scheme {
         Scheme::Http => (&entry_point.plain, "connections in the clear"),
         Scheme::Https => (&entry_point.secure, "TLS connections"),
     };
     let _ = writeln!(text, "entry point {name}, {kind}");
-    if !explain_table(text, known, routes, asked, "  ") {
+    let outcome = explain_table(text, known, routes, asked, "  ");
+    if outcome == Outcome::NotTaken {
         let (other, scheme) = match asked.scheme {
             Scheme::Http => (&entry_point.secure, "https"),
             Scheme::Https => (&entry_point.plain, "http"),
@@ -134,16 +178,17 @@ fn describe(text: &mut String, known: &Known, name: &str, entry_point: &EntryPoi
             let _ = writeln!(text, "  router {router} would take it with {scheme}://");
         }
     }
+    outcome
 }
 
-/// Says who takes the request in one table. Returns whether anybody does.
+/// Says who takes the request in one table.
 fn explain_table(
     text: &mut String,
     known: &Known,
     routes: &Routes<Arc<Route>>,
     asked: &Asked,
     margin: &str,
-) -> bool {
+) -> Outcome {
     let mut missed = Vec::new();
     let mut taker = None;
     for explained in routes.explain(asked) {
@@ -173,7 +218,7 @@ fn explain_table(
     if hidden > 0 {
         let _ = writeln!(text, "{margin}  and {hidden} more");
     }
-    taker.is_some()
+    if taker.is_some() { Outcome::Taken } else { Outcome::NotTaken }
 }
 
 fn explain_taker(
@@ -194,6 +239,9 @@ fn explain_taker(
     }
     if !shown.service.is_empty() {
         let _ = writeln!(text, "{margin}  service      {}", shown.service);
+    }
+    for server in &shown.servers {
+        let _ = writeln!(text, "{margin}    server     {server}");
     }
     if shown.state == State::Broken {
         let _ = writeln!(text, "{margin}  answers 404, because something of it is broken");

@@ -148,6 +148,8 @@ USAGE
 EXAMPLES
   portcullis explain GET https://shop.example/cart --configFile=portcullis.toml
   portcullis explain GET http://shop.example/ -H 'X-Debug: 1' --api http://localhost:8080
+
+Exits with 0 if a router takes the request, with 1 if none does.
 ";
 
 const DEMO: &str = "\

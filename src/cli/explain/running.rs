@@ -9,10 +9,10 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use ::http::Uri;
-use portcullis_config::Routing;
 use portcullis_config::routing::http::{Router, RouterTls};
 use portcullis_config::tree::decode::decode;
 use portcullis_config::tree::text::{Format, parse};
+use portcullis_config::{Name, Routing};
 use serde_json::{Map, Value};
 
 use super::{Known, Shown, State};
@@ -34,8 +34,9 @@ pub(super) fn ask(url: &str) -> Result<Known, String> {
     }
     let told = fetch(url, "/api/rawdata")?;
     let (mut routing, mut routers) = (Routing::default(), HashMap::new());
-    for (name, told) in told["routers"].as_object().into_iter().flatten() {
-        let (router, shown) = router(told)?;
+    for (name, router_told) in told["routers"].as_object().into_iter().flatten() {
+        let (router, mut shown) = router(router_told)?;
+        complete(&mut shown, &Name::verbatim(name), &told);
         routing.http.routers.insert(name.clone(), router);
         routers.insert(name.clone(), shown);
     }
@@ -69,10 +70,30 @@ fn router(told: &Value) -> Result<(Router, Shown), String> {
     let shown = Shown {
         middlewares: texts(&told["middlewares"]),
         service: told["service"].as_str().unwrap_or_default().to_owned(),
+        servers: Vec::new(),
         state: if told["status"] == "disabled" { State::Broken } else { State::Serving },
         errors: texts(&told["error"]),
     };
     Ok((router, shown))
+}
+
+/// Adds kinds of middlewares and servers from all that the gateway `told`.
+fn complete(shown: &mut Shown, router: &Name, told: &Value) {
+    for middleware in &mut shown.middlewares {
+        let name = Name::qualify(middleware, router.provider());
+        let object = told["middlewares"][name.as_str()].as_object();
+        let about = ["status", "error", "usedBy"];
+        let mut kinds = object.into_iter().flat_map(Map::keys);
+        if let Some(kind) = kinds.find(|key| !about.contains(&key.as_str())) {
+            *middleware = format!("{middleware} ({kind})");
+        }
+    }
+    let service = Name::qualify(&shown.service, router.provider());
+    let servers = told["services"][service.as_str()]["serverStatus"].as_object();
+    let servers = servers.into_iter().flatten();
+    shown.servers = servers
+        .map(|(url, status)| format!("{url} {}", status.as_str().unwrap_or_default()))
+        .collect();
 }
 
 fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {

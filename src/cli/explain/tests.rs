@@ -30,7 +30,7 @@ fn explained(words: &[&str]) -> Result<String, String> {
     line.extend(words.iter().map(|&it| it.to_owned()));
     line.extend(["--configFile".to_owned(), format!("{here}/p.yml")]);
     let Ok(Command::Explain(explain)) = Command::parse(&line) else { panic!("{line:?}") };
-    run(&explain, &[], &Disk::default())
+    run(&explain, &[], &Disk::default()).map(|explanation| explanation.text)
 }
 
 fn lines(words: &[&str]) -> Vec<String> {
@@ -46,7 +46,8 @@ fn the_router_that_takes_a_request_is_named_with_its_chain() {
     let found = lines(&["GET", "http://shop.test/cart/1"]);
     assert_eq!(found[0], "entry point web, connections in the clear");
     assert_eq!(found[1], "router cart@file takes it");
-    assert!(says(&found, "middlewares  strip"), "{found:#?}");
+    assert!(says(&found, "middlewares  strip (stripPrefix)"), "{found:#?}");
+    assert!(says(&found, "server     http://127.0.0.1:1"), "{found:#?}");
     assert!(says(&found, "service      s@file"), "{found:#?}");
     assert!(!says(&found, "websecure"), "{found:#?}");
 }
@@ -103,6 +104,22 @@ fn the_host_header_wins_and_the_entry_point_may_be_named() {
     assert!(explained(&["GET", "ftp://a.test/"]).unwrap_err().contains("not http or https"));
 }
 
+#[test]
+fn scripts_learn_whether_anybody_takes_it() {
+    let outcome = |url: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().display().to_string();
+        std::fs::write(folder.path().join("routes.yml"), ROUTES).unwrap();
+        std::fs::write(folder.path().join("p.yml"), INSTALL.replace("HERE", &here)).unwrap();
+        let file = format!("--configFile={here}/p.yml");
+        let line = ["explain", "GET", url, &file].map(ToOwned::to_owned);
+        let Ok(Command::Explain(explain)) = Command::parse(&line) else { panic!("{line:?}") };
+        run(&explain, &[], &Disk::default()).unwrap().outcome
+    };
+    assert_eq!(outcome("http://shop.test/"), Outcome::Taken);
+    assert_eq!(outcome("http://none.test/"), Outcome::NotTaken);
+}
+
 /// An API that answers requests for two paths, once each.
 fn api(entry_points: &'static str, raw: &'static str) -> (String, std::thread::JoinHandle<()>) {
     use std::io::{BufRead, BufReader, Write};
@@ -134,17 +151,19 @@ fn a_running_gateway_is_asked_for_its_routers() {
                 "rule":"Host(`shop.test`)","priority":17,"status":"enabled","using":["web"]},
             "bad@file":{"entryPoints":["web"],"service":"x","rule":"Host(`bad.test`)","priority":16,
                 "status":"disabled","error":["the service \"x@file\" does not exist"]}},
-            "services":{"shop@docker":{"status":"enabled"}}}"#,
+            "middlewares":{"auth@file":{"basicAuth":{},"status":"enabled","usedBy":["shop@docker"]}},
+            "services":{"shop@docker":{"status":"enabled","serverStatus":{"http://10.0.0.1:80":"DOWN"}}}}"#,
     );
     let asked = |target: &str| {
         let words = ["explain", "GET", target, "--api", &url].map(ToOwned::to_owned);
         let Ok(Command::Explain(explain)) = Command::parse(&words) else { panic!() };
-        run(&explain, &[], &Disk::default())
+        run(&explain, &[], &Disk::default()).map(|explanation| explanation.text)
     };
     let text = asked("http://shop.test/").unwrap();
     served.join().unwrap();
     assert!(text.contains("router shop@docker takes it"), "{text}");
-    assert!(text.contains("middlewares  auth@file"), "{text}");
+    assert!(text.contains("middlewares  auth@file (basicAuth)"), "{text}");
+    assert!(text.contains("server     http://10.0.0.1:80 DOWN"), "{text}");
     assert!(!text.contains("problem"), "{text}");
     assert!(asked("http://shop.test/").unwrap_err().contains("/base/api/entrypoints"));
 }
