@@ -149,6 +149,13 @@ impl Gateway {
         Client::connect(self.web)
     }
 
+    /// A client that has sent this.
+    pub(crate) fn client_sending(&self, bytes: &str) -> Client {
+        let mut client = self.client();
+        client.send(bytes);
+        client
+    }
+
     /// One GET on a connection of its own.
     pub(crate) fn get(&self, target: &str) -> Response {
         let mut client = self.client();
@@ -231,9 +238,10 @@ impl Drop for Gateway {
     }
 }
 
-/// Addresses that nobody listens on at the moment.
+/// Addresses that nobody listens on at the moment. Not the address of the servers, which so never take a port between its
+/// choice and its use.
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.2:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap())
 }
 

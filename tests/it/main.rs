@@ -2,5 +2,10 @@
 
 mod harness;
 
+mod ending;
+mod floods;
+mod h2;
+mod limits;
 mod protocol;
 mod reload;
+mod smuggling;

@@ -89,7 +89,13 @@ impl Client {
 
     /// The next response; to HEAD it has no body.
     pub(crate) fn response_to(&mut self, method: &str) -> Response {
-        self.try_response(method).unwrap().expect("the connection ended without a response")
+        match self.try_response(method) {
+            Ok(Some(response)) => response,
+            Ok(None) => panic!("the connection ended without a response"),
+            Err(error) => {
+                panic!("no whole response: {error}; left: {}", self.buffer.escape_ascii())
+            }
+        }
     }
 
     /// The next response; `None` if the connection ended before it.
