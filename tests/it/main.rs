@@ -2,10 +2,13 @@
 
 mod harness;
 
+mod advisories;
 mod ending;
+mod faults;
 mod floods;
 mod h2;
 mod limits;
 mod protocol;
 mod reload;
 mod smuggling;
+mod tls;
