@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 
+from .fragments import Fragmented
 from .http2 import Http2Client
 from .wire import Closed, Malformed, TimedOut, Wire, read_response, text, values
 
@@ -81,7 +82,10 @@ class Connection:
         if "certificate" in options:
             context.load_cert_chain(*certificates.chain(options["certificate"]))
         try:
-            secure = context.wrap_socket(sock, server_hostname=options.get("sni"))
+            if options.get("fragmented"):
+                secure = Fragmented(context, sock, options["sni"])
+            else:
+                secure = context.wrap_socket(sock, server_hostname=options.get("sni"))
         except (ssl.SSLError, OSError):
             self.tls = {"handshake": "refused"}
             sock.close()
