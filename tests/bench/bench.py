@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Measures Portcullis beside nginx, HAProxy and Traefik, and checks the figures against their floors."""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "tests" / "differential"))
+
+from rig import failover, memory, reload, scale, shapes, sigterm  # noqa: E402
+from rig.place import Place  # noqa: E402
+from rig.report import Report  # noqa: E402
+from suite.tools import find_traefik  # noqa: E402
+
+SECTIONS = {
+    "scale": scale.measure,
+    "memory": memory.measure,
+    "reload": reload.measure,
+    "sigterm": sigterm.measure,
+    "failover": failover.measure,
+}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [*shapes.SHAPES, *SECTIONS]
+    parser.add_argument("--only", help=f"comma-separated parts, of {', '.join(names)}")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each shape and proxy; the median counts")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a round")
+    parser.add_argument("--portcullis", help="the binary; built with `cargo build --release` when not given")
+    parser.add_argument("--traefik", help="the binary; found on PATH or installed when not given")
+    parser.add_argument("--ports", default="23000-23099", help="range of ports to use")
+    options = parser.parse_args()
+    options.parts = options.only.split(",") if options.only else names
+    if unknown := set(options.parts) - set(names):
+        parser.error(f"unknown part {', '.join(sorted(unknown))}")
+    return options
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+    return str(ROOT / "target" / "release" / "portcullis")
+
+
+def main():
+    options = arguments()
+    binaries = {
+        "portcullis": str(pathlib.Path(options.portcullis).resolve()) if options.portcullis else build(),
+        "traefik": find_traefik(options.traefik, ROOT / "target" / "bench"),
+    }
+    first, last = map(int, options.ports.split("-"))
+    place, report = Place((first, last), options, binaries), Report()
+    try:
+        wanted = [name for name in shapes.SHAPES if name in options.parts]
+        if wanted:
+            shapes.measure(place, report, wanted)
+        for name, measure in SECTIONS.items():
+            if name in options.parts:
+                measure(place, report)
+    finally:
+        place.close()
+    report.summary()
+    sys.exit(1 if report.missed else 0)
+
+
+if __name__ == "__main__":
+    main()
