@@ -63,9 +63,10 @@ fn servers(seen: &Seen) -> MetricFamily {
     for (name, service) in &snapshot.report.compiled {
         let settings = snapshot.report.services.get(name);
         let settings = settings.and_then(|item| item.config.load_balancer.as_ref());
-        let is_checked = settings.is_some_and(|it| it.health_check.is_some());
+        let is_checked = settings
+            .is_some_and(|it| it.health_check.is_some() || it.passive_health_check.is_some());
         let Some(balancer) = service.balancer().filter(|_| is_checked) else { continue };
-        for (url, is_up) in balancer.server_status() {
+        for (url, is_up) in balancer.server_up() {
             let labels: [Label<'_>; 2] = [("service", name.as_str()), ("url", &url)];
             samples.push(gauge(&labels, f64::from(u8::from(is_up))));
         }

@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import json
 import time
 
 from . import load, proxies, routing
@@ -21,20 +20,19 @@ maxFailedAttempts = 3
 [http.middlewares.again.retry]
 attempts = 4
 """
-API = "[api]\ninsecure = true\n[entryPoints.traefik]\naddress = '127.0.0.1:{port}'\n"
+METRIC = "traefik_service_server_up"
 
 
 def measure(place, report):
     servers = [proxies.backend(place, load.LOAD_CORE, f"backend-{number}") for number in range(SERVERS)]
     ports = [port for port, _ in servers]
     text = routing.one_in_many(ROUTERS, ports, https=False, middlewares="'again'") + HEALTH
-    api = place.port()
-    proxy = proxies.portcullis(place, text, install=API.format(port=api))
+    proxy = proxies.portcullis(place, text)
     host, prefix = routing.target(ROUTERS)
     proxy.wait_ready(host, f"{prefix}/small")
     requester = Requester(proxy.http, host, f"{prefix}/small", CONNECTIONS)
     victim_port, victim = servers[0]
-    ejected = asyncio.run(kill_under_load(requester, victim, lambda: is_down(proxy, api, victim_port)))
+    ejected = asyncio.run(kill_under_load(requester, victim, lambda: is_down(proxy, victim_port)))
     for failure, times in collections.Counter(requester.failures).most_common(5):
         print(f"  {times} x {failure}")
     report.floor(f"failover: failed of {requester.answered} requests", len(requester.failures), 0)
@@ -58,9 +56,7 @@ async def kill_under_load(requester, victim, down):
     return ejected
 
 
-def is_down(proxy, api, port):
-    """Whether the API shows the server as down."""
-    status, body = proxy.get("localhost", "/api/http/services/backend@file", api)
-    if status != 200:
-        raise RuntimeError(f"the API answered {status}: {body[:200]}")
-    return json.loads(body).get("serverStatus", {}).get(f"http://127.0.0.1:{port}") == "DOWN"
+def is_down(proxy, port):
+    """Whether the metric shows the server as down."""
+    labels = ('service="backend@file"', f'url="http://127.0.0.1:{port}"')
+    return bool(proxy.samples(METRIC, *labels)) and proxy.metric(METRIC, *labels) == 0

@@ -26,6 +26,8 @@ class Load:
 
 @dataclass
 class Counted:
+    """What a load generator counted; latencies in milliseconds."""
+
     requests: int
     failed: int
     seconds: float

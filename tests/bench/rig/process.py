@@ -12,10 +12,10 @@ TICK = os.sysconf("SC_CLK_TCK")
 class Process:
     """A running program and everything it started."""
 
-    def __init__(self, name, command, folder, core=None, environment=None):
+    def __init__(self, name, command, folder, core, environment=None):
         self.name = name
         self.log = folder / f"{name}.log"
-        pinned = ["taskset", "-c", str(core)] if core is not None else []
+        pinned = ["taskset", "-c", str(core)]
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen(
                 [*pinned, *map(str, command)],

@@ -29,15 +29,19 @@ class Proxy:
         finally:
             connection.close()
 
-    def metric(self, name, *labels):
-        """Sum of the samples of a metric whose labels hold all the given texts."""
+    def samples(self, name, *labels):
+        """Values of a metric, of those samples whose labels hold all the given texts."""
         _, page = self.get("localhost", "/metrics", self.inner)
         rows = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
-        return sum(
+        return [
             float(value)
             for row, _, value in rows
             if row.split("{")[0] == name and all(label in row for label in labels)
-        )
+        ]
+
+    def metric(self, name, *labels):
+        """The sum of these samples."""
+        return sum(self.samples(name, *labels))
 
     def wait_ready(self, host, path):
         def ready():

@@ -14,5 +14,5 @@ function done(summary, latency, requests)
     '{"requests": %d, "seconds": %f, "sockets": %d, "statuses": %d, "p50": %f, "p99": %f}',
     summary.requests, summary.duration / 1e6,
     errors.connect + errors.read + errors.write + errors.timeout, errors.status,
-    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6))
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
 end
