@@ -25,7 +25,7 @@ use crate::net::task;
 pub const MOST_WAITING: usize = 1024;
 
 /// How long one copy may take.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// One service answers, others receive copies of the requests.
 #[derive(Debug)]

@@ -20,10 +20,10 @@ use crate::net::task;
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// … and at most this long.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// How long the last good answer is used while lookups fail.
-const KEPT: Duration = Duration::from_secs(60 * 60);
+const KEPT: Duration = Duration::from_hours(1);
 
 /// Pause after a failed lookup; doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);

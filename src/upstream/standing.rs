@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_server_that_was_left_out_comes_back_by_itself() {
         let standing = Standing::default();
-        standing.leave_out(Instant::now() + Duration::from_secs(60));
+        standing.leave_out(Instant::now() + Duration::from_mins(1));
         assert!(!standing.is_up());
         assert!(standing.is_checked_up());
         standing.leave_out(Instant::now());

@@ -22,6 +22,7 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     listening: tokio::task::JoinHandle<()>,
+    connections: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
 }
 
 /// A request that a server got.
@@ -70,14 +71,18 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (answer, log) = (Arc::new(answer), Arc::clone(&seen));
+        let connections: Arc<Mutex<Vec<tokio::task::AbortHandle>>> = Arc::default();
+        let open = Arc::clone(&connections);
         let listening = task::spawn(async move {
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
-                task::spawn(async move { serve(stream, connection, &*answer, &log).await });
+                let serving =
+                    task::spawn(async move { serve(stream, connection, &*answer, &log).await });
+                open.lock().push(serving.abort_handle());
             }
         });
-        Self { address, seen, listening }
+        Self { address, seen, listening, connections }
     }
 
     /// A server that answers with its name.
@@ -97,6 +102,12 @@ impl TestServer {
     pub(crate) async fn wait_seen(&self, count: usize) -> Vec<Seen> {
         until(|| self.seen.lock().len() >= count).await;
         self.seen()
+    }
+
+    /// Ends at once with all its connections, as a killed process does.
+    pub(crate) async fn kill(&mut self) {
+        self.stop().await;
+        self.connections.lock().iter().for_each(tokio::task::AbortHandle::abort);
     }
 
     /// Accepts no further connection.

@@ -102,7 +102,8 @@ impl Compiling<'_> {
     }
 
     fn weighted(&mut self, name: &Name, settings: &Weighted) -> Result<Service, String> {
-        let children = self.children_of(name, &settings.services, &settings.health_check)?;
+        let children =
+            self.children_of(name, &settings.services, settings.health_check.as_ref())?;
         let cookie = settings.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
         let previous = match self.old.services.get(name).map(|service| service.bare()) {
             Some(Service::Weighted(previous)) => Some(previous),
@@ -116,7 +117,8 @@ impl Compiling<'_> {
         name: &Name,
         settings: &http::HighestRandomWeight,
     ) -> Result<Service, String> {
-        let children = self.children_of(name, &settings.services, &settings.health_check)?;
+        let children =
+            self.children_of(name, &settings.services, settings.health_check.as_ref())?;
         Ok(Service::HighestRandomWeight(HighestRandomWeight::new(name.shared(), children)))
     }
 
@@ -124,7 +126,7 @@ impl Compiling<'_> {
         &mut self,
         name: &Name,
         services: &[WeightedService],
-        health_check: &Option<PropagateHealth>,
+        health_check: Option<&PropagateHealth>,
     ) -> Result<Children, String> {
         let mut children = Vec::new();
         for WeightedService { name: child, weight } in services {
@@ -135,7 +137,7 @@ impl Compiling<'_> {
 
     fn mirroring(&mut self, name: &Name, settings: &http::Mirroring) -> Result<Service, String> {
         let service = self.child(name, &settings.service)?;
-        let watched = watched(&settings.health_check);
+        let watched = watched(settings.health_check.as_ref());
         if watched == Reports::Health {
             must_report(&settings.service, &service)?;
         }
@@ -168,7 +170,7 @@ impl Compiling<'_> {
             (&settings.service, service),
             (&settings.fallback, fallback),
             settings.errors.as_ref(),
-            watched(&settings.health_check),
+            watched(settings.health_check.as_ref()),
         );
         failover.map(Service::Failover)
     }
@@ -185,7 +187,7 @@ impl Compiling<'_> {
 const EXPECTED: &str =
     "expected one of loadBalancer, weighted, mirroring, failover, highestRandomWeight";
 
-fn watched(health_check: &Option<PropagateHealth>) -> Reports {
+fn watched(health_check: Option<&PropagateHealth>) -> Reports {
     if health_check.is_some() { Reports::Health } else { Reports::Nothing }
 }
 

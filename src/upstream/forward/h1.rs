@@ -98,7 +98,11 @@ async fn incoming(
     let ended = http_body::Body::is_end_stream(&incoming);
     let mut body = PooledBody::new(incoming, pair, Arc::clone(endpoint));
     let body = if ended {
-        poll_fn(|context| Poll::Ready(body.release(context))).await;
+        poll_fn(|context| {
+            body.release(context);
+            Poll::Ready(())
+        })
+        .await;
         Body::Empty
     } else {
         Body::stream(body)

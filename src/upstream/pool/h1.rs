@@ -23,6 +23,7 @@ use crate::upstream::endpoint::Endpoint;
 
 /// Idle connections of one worker; the last one used is the first one taken.
 #[derive(Debug, Default)]
+#[allow(clippy::vec_box, reason = "pairs are large and change hands with every request")]
 pub struct Pool(Mutex<Vec<Box<Pair>>>);
 
 /// A connection and its sender.

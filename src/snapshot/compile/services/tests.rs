@@ -1,5 +1,6 @@
 use ::http::{HeaderMap, StatusCode};
-use portcullis_config::routing::http::ServersTransport;
+use portcullis_config::routing::http::{Middleware, ServersTransport};
+use portcullis_config::tree::Tree;
 use portcullis_middlewares::message::{Body, Fault, Request, Response};
 use portcullis_middlewares::{Exchange, Service as _};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::compile::{Context, compile};
 use crate::snapshot::configuration::Configuration;
 use crate::tls::configurations::{Configurations, Conflicts};
-use crate::upstream::testing::{TestServer, connection, request, status, text};
+use crate::upstream::testing::{TestServer, connection, request, status, text, until};
 
 fn context() -> Context {
     Context {
@@ -21,9 +22,15 @@ fn context() -> Context {
     }
 }
 
-/// Compiles services by name; names without provider are of `file`.
+/// Compiles services by name; names without provider are of `file`. They may use the middleware `again`.
 fn snapshot(services: Value, previous: Option<&Snapshot>) -> Snapshot {
     let mut configuration = Configuration::default();
+    let attempts = [("attempts", "4"), ("initialInterval", "1ms")];
+    let settings = attempts.map(|(name, text)| (name.to_owned(), Tree::scalar(text)));
+    let status = Tree::list(vec![Tree::scalar("502")]);
+    let settings = settings.into_iter().chain([("status".to_owned(), status)]);
+    let again = Middleware { kind: "retry".to_owned(), settings: Tree::map(settings) };
+    configuration.middlewares.insert(Name::verbatim("again@file"), again);
     for (name, settings) in services.as_object().unwrap() {
         let settings = serde_json::from_value(settings.clone()).unwrap();
         configuration.services.insert(Name::qualify(name, "file"), settings);
@@ -285,4 +292,42 @@ async fn position_and_health_live_on_across_reloads() {
     for _ in 0..3 {
         assert_eq!(get(&now, "w").await, "b");
     }
+}
+
+/// R1: a killed server costs no idempotent request, and gets none after its first failure.
+#[tokio::test]
+async fn a_server_killed_under_load_costs_nothing() {
+    let mut servers = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        servers.push(TestServer::named(name).await);
+    }
+    let urls: Value = servers.iter().map(|server| json!({ "url": server.url() })).collect();
+    let services = json!({ "s": {
+        "middlewares": ["again"],
+        "loadBalancer": { "servers": urls, "passiveHealthCheck": { "failureWindow": "60s" } },
+    } });
+    let snapshot = snapshot(services, None);
+    let failed = std::sync::atomic::AtomicUsize::new(0);
+    let client = || async {
+        for _ in 0..250 {
+            let response = call(&snapshot, "s", request("GET", "/", &[])).await;
+            if response.status != StatusCode::OK || text(response).await.len() != 1 {
+                failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    };
+    let load = futures_util::future::join_all((0..16).map(|_| client()));
+    let mut killed = servers.remove(1);
+    let kill = async {
+        killed.wait_seen(100).await;
+        killed.kill().await;
+        let killed_at = std::time::Instant::now();
+        let balancer = snapshot.report.compiled[&Name::qualify("s", "file")].balancer().unwrap();
+        until(|| balancer.server_up().iter().any(|(_, up)| !up)).await;
+        assert!(killed_at.elapsed() < std::time::Duration::from_secs(1));
+    };
+    tokio::join!(load, kill);
+    assert_eq!(failed.into_inner(), 0);
+    let left = |server: &TestServer| server.seen().len();
+    assert!(servers.iter().all(|server| left(server) > 1000));
 }
