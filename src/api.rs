@@ -11,6 +11,7 @@ mod list;
 mod overview;
 pub mod ping;
 pub mod scrape;
+mod support;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,8 @@ use crate::snapshot::compile::Context;
 pub struct Installed {
     /// Path before `/api`, without a slash at its end.
     pub base: String,
+    /// All of the install configuration; secrets are hidden.
+    pub install: Value,
     /// Entry points as objects with their name.
     pub entry_points: Vec<Value>,
     /// The providers that are on, as Traefik spells them: `Docker`, `File`.
@@ -101,6 +104,7 @@ impl Pages {
             "version" => return json(&self.version()),
             "overview" => return json(&overview::overview(&view)),
             "rawdata" => return json(&overview::raw(&view)),
+            "support-dump" => return self.support_dump(&view),
             _ => {}
         }
         let (collection, id) = match path.split_once('/') {
@@ -145,6 +149,15 @@ impl Pages {
         rows.map(|it| list::Row::plain(text(it), it.clone())).collect()
     }
 
+    fn support_dump(&self, view: &View<'_>) -> Response {
+        let files = [
+            ("version.json", self.version()),
+            ("static-config.json", support::anonymised(&self.installed.install)),
+            ("runtime-config.json", overview::raw(view)),
+        ];
+        support::dump(&files, jiff::Timestamp::now())
+    }
+
     fn version(&self) -> Value {
         let mut version = serde_json::json!({
             "Version": env!("CARGO_PKG_VERSION"),
@@ -178,7 +191,7 @@ fn split(path: &str) -> (&str, Option<String>) {
 
 /// Whether there is anything at this path below `/api/`, whatever the method.
 fn is_known(path: &str) -> bool {
-    if matches!(path, "version" | "overview" | "rawdata") {
+    if matches!(path, "version" | "overview" | "rawdata" | "support-dump") {
         return true;
     }
     let listed = [

@@ -8,6 +8,7 @@ pub mod record;
 pub mod series;
 pub mod sink;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -193,6 +194,19 @@ fn count(metrics: &Metrics, record: &Record, facts: &Facts, took: Duration) {
     });
 }
 
+/// A URL without the user and the password that it may hold.
+pub fn without_userinfo(url: &str) -> Cow<'_, str> {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.split_at(end) {
+        (authority, rest) if authority.contains('@') => {
+            let host = authority.rsplit_once('@').map_or("", |(_, host)| host);
+            Cow::Owned(format!("{scheme}://REDACTED@{host}{rest}"))
+        }
+        _ => Cow::Borrowed(url),
+    }
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub struct Open {
@@ -202,5 +216,30 @@ pub struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_hidden() {
+        assert_eq!(without_userinfo("http://u:p@h:1/a@b"), "http://REDACTED@h:1/a@b");
+        assert_eq!(without_userinfo("http://h:1/a@b"), "http://h:1/a@b");
+    }
+
+    #[test]
+    fn a_connection_is_open_until_its_guard_is_dropped() {
+        let web: Arc<str> = "web".into();
+        let observer = Observer::new([Arc::clone(&web)]);
+        let open = observer.connection_opened(&web);
+        let shown = || prometheus::text(&observer.families());
+        let line = |count| {
+            format!("traefik_open_connections{{entrypoint=\"web\",protocol=\"TCP\"}} {count}\n")
+        };
+        assert!(shown().contains(&line(1)));
+        drop(open);
+        assert!(shown().contains(&line(0)));
     }
 }

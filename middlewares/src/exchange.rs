@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use parking_lot::Mutex;
 
 use crate::message::{Connection, Fault};
@@ -33,6 +34,9 @@ pub struct Facts {
     pub retries: u32,
     /// The status that the server gave, before middlewares.
     pub origin_status: Option<u16>,
+    /// The headers that the server gave, before middlewares; only filled if something is here already, because the access
+    /// log wants them.
+    pub origin_headers: Option<Box<HeaderMap>>,
     /// Time to the server's response head.
     pub origin_duration: Option<Duration>,
     /// Why the gateway answered itself.

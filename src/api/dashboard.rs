@@ -18,10 +18,8 @@ impl Service for Dashboard {
         }
         let base = self.base.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         let links = ["overview", "rawdata", "http/routers", "http/services", "http/middlewares"];
-        let links: String = links
-            .iter()
-            .map(|it| format!("<li><a href=\"{base}/api/{it}\">{it}</a></li>\n"))
-            .collect();
+        let links =
+            links.map(|it| format!("<li><a href=\"{base}/api/{it}\">{it}</a></li>\n")).concat();
         let page = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Portcullis</title></head>\n\
              <body>\n<h1>Portcullis {}</h1>\n<p>This release has no dashboard yet. The API shows what it would \

@@ -4,14 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use portcullis_config::Name;
-use portcullis_config::routing::http::Router;
+use portcullis_config::routing::http::{Router, Service};
 use portcullis_config::tree::{Node, Tree};
+use portcullis_middlewares::headers::CustomHeaders;
 use serde_json::{Map, Value};
 
 use super::View;
 use super::list::Row;
+use crate::observe::without_userinfo;
 use crate::snapshot::report::{Item, Report, Status};
-use crate::upstream::service::Service;
+use crate::upstream;
 
 /// HTTP routers, with their children.
 pub(super) fn routers(view: &View<'_>) -> Vec<Row> {
@@ -65,7 +67,7 @@ pub(super) fn services(view: &View<'_>) -> Vec<Row> {
     let users = Users::new(report);
     let mut rows = Vec::new();
     for (name, item) in &report.services {
-        let mut value = object(&item.config);
+        let mut value = object(&without_secrets(&item.config));
         outcome(&mut value, item.status, &item.errors);
         used_by(&mut value, users.of(name.as_str()));
         name_weights(&mut value);
@@ -84,11 +86,32 @@ pub(super) fn services(view: &View<'_>) -> Vec<Row> {
     rows
 }
 
+/// The service without credentials: those in URLs of servers and in headers of health checks.
+fn without_secrets(service: &Service) -> Service {
+    let mut service = service.clone();
+    if let Some(balancer) = &mut service.load_balancer {
+        for server in &mut balancer.servers {
+            server.url = without_userinfo(&server.url).into_owned();
+        }
+        if let Some(check) = &mut balancer.health_check {
+            let headers = CustomHeaders(check.headers.drain(..).collect());
+            let shown = serde_json::to_value(headers).and_then(serde_json::from_value);
+            check.headers = shown.unwrap_or_default();
+        }
+    }
+    service
+}
+
 /// `UP` or `DOWN` by server URL, if the service is a load balancer.
-fn server_status(service: &Arc<Service>) -> Option<Value> {
+fn server_status(service: &Arc<upstream::service::Service>) -> Option<Value> {
     let states = service.balancer()?.server_status();
     let text = |is_up: bool| Value::from(if is_up { "UP" } else { "DOWN" });
-    Some(states.into_iter().map(|(url, is_up)| (url.to_string(), text(is_up))).collect())
+    Some(
+        states
+            .into_iter()
+            .map(|(url, is_up)| (without_userinfo(&url).into_owned(), text(is_up)))
+            .collect(),
+    )
 }
 
 fn internal(users: &Users<'_>, service: &str) -> Row {

@@ -1,6 +1,7 @@
 //! TCP and UDP objects as objects of the API. This release reads them and does not serve them, and says so.
 
 use portcullis_config::Name;
+use portcullis_config::routing::tcp;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,32 +12,25 @@ use crate::snapshot::report::Status;
 
 pub(super) fn tcp_routers(view: &View<'_>) -> Vec<Row> {
     let routers = view.snapshot.report.tcp.routers.iter();
-    routers.map(|(name, it)| router(name, it, "TCP", &it.rule, &it.service, it.priority)).collect()
+    let row = |(name, it): (&String, &tcp::Router)| {
+        let mut row = router(name, it, "TCP", &it.service);
+        row.tail.push(("priorityStr", it.priority.to_string().into()));
+        row.searched.push(it.rule.clone());
+        row
+    };
+    routers.map(row).collect()
 }
 
 pub(super) fn udp_routers(view: &View<'_>) -> Vec<Row> {
     let routers = view.snapshot.report.udp.routers.iter();
-    let mut rows: Vec<Row> =
-        routers.map(|(name, it)| router(name, it, "UDP", "", &it.service, 0)).collect();
-    for row in &mut rows {
-        row.tail.retain(|(name, _)| *name != "priorityStr");
-    }
-    rows
+    routers.map(|(name, it)| router(name, it, "UDP", &it.service)).collect()
 }
 
-fn router(
-    name: &str,
-    config: &impl Serialize,
-    layer: &str,
-    rule: &str,
-    service: &str,
-    priority: i64,
-) -> Row {
+fn router(name: &str, config: &impl Serialize, layer: &str, service: &str) -> Row {
     let mut value = object(config);
     outcome(&mut value, Status::Disabled, &[unserved(layer)]);
     let mut row = Row::object(name, Value::Object(value));
-    row.tail.push(("priorityStr", priority.to_string().into()));
-    row.searched = vec![rule.to_owned(), service.to_owned()];
+    row.searched = vec![service.to_owned()];
     row.uses = vec![full(service, name)];
     row
 }

@@ -113,14 +113,14 @@ impl Query {
     }
 
     /// A number above 0, or its default. Traefik: what is no number counts as 0.
-    fn number(&self, name: &str, default: usize) -> Result<usize, Response> {
+    fn number(&self, name: &str, default: usize) -> Result<usize, Invalid> {
         let text = self.text(name);
         if text.is_empty() {
             return Ok(default);
         }
         match text.parse::<i64>().unwrap_or(0) {
             number if number > 0 => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
-            number => Err(invalid(&format!("{name}: {number}"))),
+            number => Err(Invalid(format!("{name}: {number}"))),
         }
     }
 
@@ -142,16 +142,17 @@ fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-fn invalid(what: &str) -> Response {
-    failure(StatusCode::BAD_REQUEST, &format!("invalid request: {what}"))
-}
+/// What is wrong with a query.
+struct Invalid(String);
 
 /// The page of `rows` that the query asks for.
 pub(super) fn list(rows: Vec<Row>, query: &Query) -> Response {
-    page(rows, query).unwrap_or_else(|refusal| refusal)
+    page(rows, query).unwrap_or_else(|Invalid(what)| {
+        failure(StatusCode::BAD_REQUEST, &format!("invalid request: {what}"))
+    })
 }
 
-fn page(rows: Vec<Row>, query: &Query) -> Result<Response, Response> {
+fn page(rows: Vec<Row>, query: &Query) -> Result<Response, Invalid> {
     let mut rows: Vec<Row> = rows.into_iter().filter(|row| query.admits(row)).collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let field = query.text("sortBy");
@@ -165,7 +166,7 @@ fn page(rows: Vec<Row>, query: &Query) -> Result<Response, Response> {
     let size = query.number("per_page", PER_PAGE)?;
     let begin = (number - 1).saturating_mul(size);
     if begin >= rows.len() && number > 1 {
-        return Err(invalid(&format!("page: {number}, per_page: {size}")));
+        return Err(Invalid(format!("page: {number}, per_page: {size}")));
     }
     let next = if begin.saturating_add(size) < rows.len() { number + 1 } else { 1 };
     let shown = rows.into_iter().skip(begin).take(size).map(Row::detail).collect();

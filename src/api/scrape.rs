@@ -12,7 +12,7 @@ use portcullis_providers::{Contact, State};
 use super::Seen;
 use super::aside::Aside;
 use crate::observe::metrics::prometheus::{Label, gauge, gauges, text};
-use crate::observe::{Observer, process};
+use crate::observe::{Observer, process, without_userinfo};
 
 /// Answers with all metrics in the text format.
 pub struct Scrape {
@@ -67,6 +67,7 @@ fn servers(seen: &Seen) -> MetricFamily {
             .is_some_and(|it| it.health_check.is_some() || it.passive_health_check.is_some());
         let Some(balancer) = service.balancer().filter(|_| is_checked) else { continue };
         for (url, is_up) in balancer.server_up() {
+            let url = without_userinfo(&url);
             let labels: [Label<'_>; 2] = [("service", name.as_str()), ("url", &url)];
             samples.push(gauge(&labels, f64::from(u8::from(is_up))));
         }

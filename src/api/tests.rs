@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 
 use ::http::HeaderMap;
-use portcullis_config::Routing;
 use portcullis_config::tree::text::{Format, parse};
+use portcullis_config::{Name, Routing};
 use serde_json::json;
 
 use super::*;
@@ -22,6 +22,10 @@ http:
     a/b: {rule: 'Host(`e.test`)', service: 'api@internal', entryPoints: [web], tls: {}}
   services:
     s1: {loadBalancer: {servers: [{url: 'http://127.0.0.1:1'}, {url: 'http://127.0.0.1:2', weight: 2}]}}
+    secret:
+      loadBalancer:
+        servers: [{url: 'http://u:hunter2@127.0.0.1:3'}]
+        healthCheck: {path: /, headers: {Authorization: hunter2, X-A: b}}
   middlewares:
     auth: {basicAuth: {users: ['u:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/']}}
     odd: {nonsense: {password: hunter2}}
@@ -62,6 +66,7 @@ fn bench() -> Bench {
     let seen = Arc::new(OnceLock::from(Seen { live, context }));
     let installed = Installed {
         base: "/base".to_owned(),
+        install: json!({"entryPoints": {"web": {"address": ":80"}}}),
         entry_points: vec![json!({"name": "web", "address": ":80"})],
         providers: vec!["File".to_owned()],
         internal: vec!["api@internal".to_owned()],
@@ -69,8 +74,6 @@ fn bench() -> Bench {
     };
     Bench { api: Api::new(installed, seen), _runtime: runtime }
 }
-
-use portcullis_config::Name;
 
 struct Nothing;
 
@@ -193,7 +196,7 @@ fn the_overview_counts() {
     let overview = bench().get("overview");
     assert_eq!(overview["http"]["routers"], json!({"total": 5, "warnings": 0, "errors": 1}));
     assert_eq!(overview["http"]["middlewares"], json!({"total": 2, "warnings": 0, "errors": 1}));
-    assert_eq!(overview["http"]["services"]["total"], 2);
+    assert_eq!(overview["http"]["services"]["total"], 3);
     assert_eq!(overview["providers"], json!(["File"]));
 }
 
@@ -222,4 +225,34 @@ fn what_is_not_there_is_not_found_and_only_get_is_allowed() {
     }
     let (status, _, text) = bench.ask(Method::POST, "/base/api/overview");
     assert_eq!((status.as_u16(), &*text), (405, ""));
+}
+
+#[test]
+fn a_support_dump_is_an_archive_that_names_no_address() {
+    let bench = bench();
+    let target = Target::canonical("/base/api/support-dump".parse().unwrap());
+    let response = bench.api.pages.answer(&Method::GET, &target);
+    assert_eq!(response.headers["content-type"], "application/gzip");
+    let Body::Full(bytes) = response.body else { panic!("no archive") };
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&*bytes));
+    let mut files = HashMap::new();
+    for file in archive.entries().unwrap() {
+        let mut file = file.unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+        let name = file.path().unwrap().display().to_string();
+        files.insert(name, serde_json::from_str::<Value>(&text).unwrap());
+    }
+    assert_eq!(files["static-config.json"], json!({"entryPoints": {"web": {"address": "xxxx"}}}));
+    assert!(files["runtime-config.json"]["routers"].get("r1@file").is_some());
+    assert!(files["version.json"]["Version"].is_string());
+}
+
+#[test]
+fn credentials_of_servers_are_not_shown() {
+    let service = bench().get("http/services/secret@file");
+    let text = service.to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_eq!(service["serverStatus"]["http://REDACTED@127.0.0.1:3"], "UP");
+    assert_eq!(service["loadBalancer"]["healthCheck"]["headers"]["Authorization"], "REDACTED");
 }

@@ -86,6 +86,7 @@ fn installed(install: &Install, api: &install::Api) -> Installed {
     let metrics = install.metrics.as_ref().filter(|metrics| metrics.prometheus.is_some());
     Installed {
         base: base(api).to_owned(),
+        install: serde_json::to_value(install).unwrap_or_default(),
         entry_points: entry_points.collect(),
         providers: install.providers.served().iter().map(|(name, _)| capitalised(name)).collect(),
         metrics: metrics.map_or("", |_| "Prometheus").to_owned(),

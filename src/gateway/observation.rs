@@ -14,16 +14,19 @@ use crate::observe::log::{self, Log};
 use crate::observe::sink::{Rotation, Target};
 use crate::observe::{Observer, metrics};
 
+/// Traefik: size at which the log is rotated unless the user says otherwise.
+const MEGABYTES: u32 = 100;
+
 /// Starts the log of the process.
 pub(super) fn log(install: &Install) -> anyhow::Result<Log> {
     let settings = install.log.clone().unwrap_or_default();
     let colours = std::io::IsTerminal::is_terminal(&std::io::stdout())
         && !settings.no_color
         && settings.file_path.is_empty();
-    let day = Duration::from_secs(24 * 3600);
+    let day = Duration::from_hours(24);
     let positive = |number: i64| u32::try_from(number).ok().filter(|number| *number > 0);
     let rotation = Rotation {
-        size: positive(settings.max_size).map(|megabytes| u64::from(megabytes) << 20),
+        size: Some(u64::from(positive(settings.max_size).unwrap_or(MEGABYTES)) << 20),
         backups: positive(settings.max_backups).map(|count| count as usize),
         age: positive(settings.max_age).map(|days| day * days),
     };

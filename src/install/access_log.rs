@@ -23,7 +23,8 @@ pub struct AccessLog {
     pub filters: Filters,
     /// What is written of each request.
     pub fields: Fields,
-    /// Lines that may wait in memory for the disk; 0 = each is written at once.
+    /// Accepted for compatibility. Lines always wait in memory for a moment and are written together; a request never
+    /// waits for the disk. (Traefik writes each line at once unless this is above 0.)
     #[serde(skip_serializing_if = "zero")]
     pub buffering_size: i64,
     /// Writes requests that internal services (API, ping, …) answer, too.

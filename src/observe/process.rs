@@ -27,7 +27,6 @@ pub fn families() -> Vec<MetricFamily> {
     add("process_virtual_memory_bytes", "Virtual memory.", stat.map(|stat| stat.virtual_size));
     let started = stat.and_then(Stat::started);
     add("process_start_time_seconds", "When the process began, since 1970.", started);
-    let mut families = families;
     if let Some(stat) = stat {
         let mut metric = ::prometheus::proto::Metric::default();
         let mut counter = ::prometheus::proto::Counter::default();

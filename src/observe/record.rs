@@ -70,11 +70,16 @@ impl Record {
         observer: &Arc<Observer>,
     ) -> Box<Self> {
         let metrics = observer.metrics();
+        let heads = observer.lines().map(|lines| lines.heads(&request.headers));
+        let exchange = Exchange::begin(Arc::clone(&request.connection));
+        if heads.as_ref().is_some_and(|heads| heads.all.is_some()) {
+            exchange.note(|facts| facts.origin_headers = Some(Box::default()));
+        }
         Box::new(Self {
             protocol: metrics.map_or(Protocol::Http, |_| Protocol::of(&request.headers)),
             grpc_status: None,
             labels: metrics.and_then(|metrics| metrics.labels(&request.headers)),
-            exchange: Exchange::begin(Arc::clone(&request.connection)),
+            exchange,
             method: request.method.clone(),
             target: request.target.clone(),
             version: request.version,
@@ -83,7 +88,7 @@ impl Record {
             status: StatusCode::from_u16(499).expect("499 is in the range of codes"),
             request_bytes: None,
             response_bytes: 0,
-            heads: observer.lines().map(|lines| lines.heads(&request.headers)),
+            heads,
             observer: Arc::clone(observer),
         })
     }
@@ -155,7 +160,9 @@ impl http_body::Body for Recorded {
                 Poll::Ready(Some(Ok(frame))) => match frame.data_ref() {
                     Some(data) => record.response_bytes += data.len() as u64,
                     None => {
-                        frame.trailers_ref().into_iter().for_each(|it| record.note_grpc_status(it))
+                        if let Some(trailers) = frame.trailers_ref() {
+                            record.note_grpc_status(trailers);
+                        }
                     }
                 },
                 Poll::Ready(_) => this.record = None,

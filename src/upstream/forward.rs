@@ -84,6 +84,9 @@ pub async fn forward(
             exchange.note(|facts| {
                 facts.origin_status = Some(status);
                 facts.origin_duration = Some(took);
+                if let Some(headers) = &mut facts.origin_headers {
+                    **headers = response.headers.clone();
+                }
             });
             if response.tunnel.is_none() {
                 hop::strip(&mut response.headers);

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use serde::Serialize;
 
+use super::super::without_userinfo;
 use super::stamp::Stamp;
 use super::{AccessLog, Line, line, mode};
 use crate::install::{Fields, Mode};
@@ -47,6 +48,9 @@ pub(super) fn write(buffer: &mut Vec<u8>, line: &Line<'_>, stamp: &Stamp, log: &
     if let Some(all) = &line.heads.all {
         let (request, response) = &**all;
         headers(buffer, "downstream_", response, log);
+        if let Some(origin) = line.facts.origin_headers.as_ref().filter(|_| has_origin(line)) {
+            headers(buffer, "origin_", origin, log);
+        }
         headers(buffer, "request_", request, log);
     }
     buffer.extend_from_slice(b"\"level\":\"info\",\"msg\":\"\",\"time\":\"");
@@ -155,12 +159,10 @@ fields! {
     RetryAttempts: |b, line, _, _| put(b, line.facts.retries);
     RouterName: |b, line, _, _| maybe(b, line.router().map(|name| &**name));
     ServiceAddr: |b, line, _, _| {
-        let after = |url: &str| url.split_once("://").map_or(url, |(_, rest)| rest).to_owned();
-        let address = line.facts.server.as_deref().map(after);
-        maybe(b, address.map(|it| it.split('/').next().unwrap_or_default().to_owned()))
+        maybe(b, line.facts.server.as_deref().map(authority))
     };
     ServiceName: |b, line, _, _| maybe(b, line.facts.service.as_deref());
-    ServiceURL: |b, line, _, _| maybe(b, line.facts.server.as_deref());
+    ServiceURL: |b, line, _, _| maybe(b, line.facts.server.as_deref().map(without_userinfo));
     StartLocal: |b, _, stamp, _| quoted(b, |b| stamp.local(b));
     StartUTC: |b, _, stamp, _| quoted(b, |b| stamp.utc(b));
     TLSCipher: |b, line, _, _| {
@@ -171,6 +173,18 @@ fields! {
         maybe(b, line.record.exchange.connection.tls.as_ref().map(|tls| tls.version))
     };
     entryPointName: |b, line, _, _| put(b, &*line.record.entry_point.name);
+}
+
+/// `host:port` of a URL.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Whether a server answered.
+fn has_origin(line: &Line<'_>) -> bool {
+    line.facts.origin_status.is_some()
 }
 
 /// Nanoseconds to the server's response head.

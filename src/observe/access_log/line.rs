@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
+use super::super::without_userinfo;
 use super::stamp::Stamp;
 use super::{AccessLog, Line};
 use crate::install::{AccessLogFormat as Format, Mode};
@@ -55,7 +56,7 @@ pub(super) fn write(buffer: &mut Vec<u8>, line: &Line<'_>, stamp: &Stamp, log: &
     });
     buffer.push(b' ');
     quoted.write(buffer, "ServiceURL", |buffer| {
-        escape(buffer, line.facts.server.as_deref().unwrap_or_default());
+        escape(buffer, &without_userinfo(line.facts.server.as_deref().unwrap_or_default()));
     });
     buffer.push(b' ');
     plain.write(buffer, "Duration", |buffer| display(buffer, line.took.as_millis()));

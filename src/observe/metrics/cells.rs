@@ -22,9 +22,12 @@ pub(super) struct Counts {
     /// By version and cipher suite.
     pub(super) tls: SmallVec<[(&'static str, &'static str, u64); 2]>,
     /// Requests by the values of header labels; empty unless there are such labels.
-    pub(super) labelled: HashMap<(Key, Box<[Box<str>]>), u64, ahash::RandomState>,
+    pub(super) labelled: HashMap<Labelled, u64, ahash::RandomState>,
     pub(super) retries: u64,
 }
+
+/// A key with the values of header labels.
+type Labelled = (Key, Box<[Box<str>]>);
 
 /// What requests of one [`Key`] came to.
 #[derive(Clone, Debug, Default)]
