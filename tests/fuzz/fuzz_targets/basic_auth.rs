@@ -1,0 +1,7 @@
+//! See `targets/basic_auth.rs`.
+#![no_main]
+
+#[path = "../targets/all.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::basic_auth::run(data));
