@@ -45,7 +45,7 @@ fn translate(options: &Docker, containers: Vec<Container>) -> (Routing, Vec<Prob
     for container in containers {
         fleet.put(container);
     }
-    translator(options).translate(&fleet)
+    translator(options).translate(&mut fleet)
 }
 
 /// What the configuration says, one line for each field that is not at its default.
@@ -266,4 +266,28 @@ fn a_broken_service_is_not_replaced_by_a_default_one() {
         problems,
         ["error: http service `s`: expected a port from 1 to 65535, found `http`"]
     );
+}
+
+#[test]
+fn what_is_kept_of_unchanged_containers_equals_a_new_translation() {
+    let translator = translator(&Docker::default());
+    let mut fleet = Fleet::default();
+    let port = [("traefik.http.services.s.loadbalancer.server.port", "80")];
+    let mut web = container("web", &port);
+    web.network_mode = "container:vpn-id".to_owned();
+    web.networks.clear();
+    for container in [web, at([10, 0, 0, 1], container("vpn", &[])), container("other", &[])] {
+        fleet.put(container);
+    }
+    translator.translate(&mut fleet);
+    fleet.put(at([10, 0, 0, 2], container("vpn", &[])));
+    fleet.remove("other-id");
+    let kept = translator.translate(&mut fleet);
+    fleet.set_host([127, 0, 0, 1].into());
+    assert_eq!(kept, translator.translate(&mut fleet));
+    assert_eq!(
+        kept.0.http.services["s"].load_balancer.as_ref().unwrap().servers[0].url,
+        "http://10.0.0.2:80"
+    );
+    assert!(!kept.0.http.services.contains_key("other"));
 }

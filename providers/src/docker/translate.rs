@@ -19,6 +19,8 @@ use crate::labels::{Contribution, Instance, Labels, Servers, merge, normalize};
 pub(super) struct Fleet {
     containers: BTreeMap<String, Container>,
     host: Option<IpAddr>,
+    /// What containers contribute that have not changed since; a start among thousands is then quick.
+    kept: BTreeMap<String, Option<Contribution>>,
 }
 
 impl Fleet {
@@ -27,12 +29,14 @@ impl Fleet {
         if self.containers.get(&container.id) == Some(&container) {
             return Change::None;
         }
+        self.kept.remove(&container.id);
         self.containers.insert(container.id.clone(), container);
         Change::Some
     }
 
     /// Forgets a container.
     pub(super) fn remove(&mut self, id: &str) -> Change {
+        self.kept.remove(id);
         if self.containers.remove(id).is_some() { Change::Some } else { Change::None }
     }
 
@@ -44,6 +48,7 @@ impl Fleet {
     /// Says where containers answer that share the network of the host.
     pub(super) fn set_host(&mut self, host: IpAddr) {
         self.host = Some(host);
+        self.kept.clear();
     }
 
     pub(super) fn host(&self) -> IpAddr {
@@ -109,10 +114,16 @@ impl Translator {
     }
 
     /// The whole configuration.
-    pub(super) fn translate(&self, fleet: &Fleet) -> (Routing, Vec<Problem>) {
-        let all = fleet.containers.values();
-        let contributions: Vec<_> = all.filter_map(|it| self.contribution(it, fleet)).collect();
-        merge(&contributions)
+    pub(super) fn translate(&self, fleet: &mut Fleet) -> (Routing, Vec<Problem>) {
+        let mut kept = std::mem::take(&mut fleet.kept);
+        for (id, container) in &fleet.containers {
+            // Who shares a network changes with the container that it belongs to.
+            if !kept.contains_key(id) || container.network_mode.starts_with("container:") {
+                kept.insert(id.clone(), self.contribution(container, fleet));
+            }
+        }
+        fleet.kept = kept;
+        merge(fleet.kept.values().flatten())
     }
 
     /// What one container contributes; `None` if it does not count.

@@ -147,7 +147,7 @@ impl Round<'_> {
         if self.fleet.needs_host() {
             self.fleet.set_host(host_address().await);
         }
-        let (routing, problems) = self.watch.translator.translate(&self.fleet);
+        let (routing, problems) = self.watch.translator.translate(&mut self.fleet);
         match std::mem::replace(&mut self.weight, Weight::IfDifferent) {
             Weight::IfDifferent => self.out.publish(routing, problems),
             Weight::Always => self.out.publish_again(routing, problems),

@@ -95,7 +95,7 @@ fn the_network_of_the_host_is_reached_at_the_host() {
     fleet.put(web);
     assert!(fleet.needs_host());
     fleet.set_host([192, 168, 65, 2].into());
-    let (routing, _) = translator(&Docker::default()).translate(&fleet);
+    let (routing, _) = translator(&Docker::default()).translate(&mut fleet);
     assert!(lines(&routing).iter().any(|line| line.ends_with("http://192.168.65.2:80")));
 }
 
