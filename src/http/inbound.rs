@@ -183,3 +183,45 @@ fn canonical(uri: &http::Uri, settings: &Settings) -> Result<Target, Box<Respons
         Err(_) => refuse_path(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter().cloned();
+        pairs.map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_a_single_chunked_coding_is_taken() {
+        let coded = |values: &[&'static str]| {
+            let mut map = HeaderMap::new();
+            for value in values {
+                map.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
+            }
+            check_coding(&map).map_err(|response| response.status)
+        };
+        assert_eq!(coded(&[]), Ok(()));
+        assert_eq!(coded(&["Chunked"]), Ok(()));
+        for wrong in [&["gzip, chunked"][..], &[",chunked"], &["chunked", "chunked"]] {
+            assert_eq!(coded(wrong), Err(StatusCode::NOT_IMPLEMENTED), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn crumbs_of_cookies_become_one_line() {
+        let mut map = HeaderMap::new();
+        map.append(COOKIE, HeaderValue::from_static("a=1"));
+        map.append(COOKIE, HeaderValue::from_static("b=2"));
+        join_cookies(&mut map);
+        assert_eq!(map, headers(&[(COOKIE, "a=1; b=2")]));
+    }
+
+    #[test]
+    fn the_size_counts_names_values_and_separators() {
+        assert_eq!(size(&headers(&[(HOST, "a"), (COOKIE, "b")])), 4 + 1 + 4 + 6 + 1 + 4);
+    }
+}
