@@ -13,10 +13,10 @@ COPY . .
 RUN set -eu; \
     mkdir -p /out; \
     if [ -n "$PROGRAM" ]; then cp "$PROGRAM" /out/portcullis; exit; fi; \
-    # aws-lc, the cryptography, is built with these.
-    if ! command -v cmake >/dev/null || ! command -v cc >/dev/null; then \
+    # The cryptography is in C.
+    if ! command -v cc >/dev/null; then \
         apt-get update -q; \
-        apt-get install -q -y --no-install-recommends cmake gcc libc6-dev make; \
+        apt-get install -q -y --no-install-recommends gcc libc6-dev; \
     fi; \
     cargo build --locked --profile "$PROFILE" --package portcullis; \
     cp "target/$PROFILE/portcullis" /out/portcullis; \

@@ -1,5 +1,7 @@
 //! The demonstration, as a newcomer meets it: the program runs and everything that its guide says is tried.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Every example loads without a problem, as `portcullis check` sees it.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
