@@ -153,10 +153,10 @@ impl Balancer {
         });
         let counts = matches!(self.strategy, Strategy::P2c | Strategy::LeastTime);
         let in_flight = counts.then(|| server.standing.enter());
-        let begun = Instant::now();
+        let begun = (self.strategy == Strategy::LeastTime).then(Instant::now);
         let mut response =
             forward::forward(request, &server.endpoint, &server.forwarding, exchange).await;
-        if self.strategy == Strategy::LeastTime {
+        if let Some(begun) = begun {
             server.standing.samples.add(begun.elapsed());
         }
         if let Some(passive) = &self.passive

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolverOpts};
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverOpts};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
@@ -198,6 +198,7 @@ const WITHOUT_LIFETIME: Duration = Duration::from_secs(30);
 fn settle(options: &mut ResolverOpts) {
     // Answers are remembered here, failures are not.
     options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Always;
     options.positive_max_ttl = Some(LONGEST);
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.timeout = options.timeout.min(TRY);

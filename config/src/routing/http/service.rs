@@ -288,6 +288,9 @@ pub struct HighestRandomWeight {
 }
 
 /// One service answers; others receive copies of the requests afterwards, and their answers are thrown away.
+///
+/// Copies never hold up what they copy: at most 1024 requests of a service are being copied at a time and
+/// each copy may take a minute; requests beyond that are answered and not copied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Mirroring {
@@ -295,7 +298,7 @@ pub struct Mirroring {
     pub service: String,
     /// Whether copies carry the request's body (the default), for which it is kept in memory.
     pub mirror_body: bool,
-    /// Requests with more bytes are not copied; -1, the default, sets no limit.
+    /// Requests with more bytes are answered and not copied; -1, the default, means 64 MiB.
     pub max_body_size: i64,
     /// The services that receive copies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -351,8 +354,8 @@ pub struct FailoverErrors {
     /// Codes and ranges of codes, `404`, `500-504`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<String>,
-    /// Requests with a longer body are refused with 413, since the body is kept for the replay; -1,
-    /// the default, sets no limit.
+    /// Requests with a longer body are refused with 413, since the body is kept for the replay. With -1,
+    /// the default, none is refused, and bodies above 64 MiB are sent to one service only.
     pub max_request_body_bytes: i64,
 }
 
