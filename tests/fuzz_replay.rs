@@ -1,5 +1,7 @@
 //! Runs every fuzz target over its corpus and over mutations of it, which are the same in every run.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "fuzz/targets/all.rs"]
 mod targets;
 
@@ -70,7 +72,9 @@ fn every_target_stands_its_corpus_and_mutations_of_it() {
 
 fn replay(name: &str, run: fn(&[u8])) {
     let inputs = corpus(name);
-    inputs.iter().for_each(|input| run(input));
+    for input in &inputs {
+        run(input);
+    }
     let mut random = Rng::with_seed(0x0070_6f72_7463_756c);
     for round in 0..rounds(name) {
         let mut input = inputs[round % inputs.len()].clone();

@@ -34,7 +34,7 @@ struct Aftermath {
 
 impl Aftermath {
     /// The gateway must have ended the connection.
-    fn is_closed(mut self) {
+    fn ended_closed(mut self) {
         let said = self.client.rest();
         assert!(frames::contains(&said, GOAWAY), "closed without GOAWAY: {} bytes", said.len());
     }
@@ -63,7 +63,7 @@ fn cve_2023_44487_rapid_reset() {
         });
     });
     assert!(aftermath.requests < 5_000, "{} requests reached the server", aftermath.requests);
-    aftermath.is_closed();
+    aftermath.ended_closed();
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn cve_2025_8671_made_you_reset() {
         });
     });
     assert!(aftermath.requests < 5_000, "{} requests reached the server", aftermath.requests);
-    aftermath.is_closed();
+    aftermath.ended_closed();
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn ghsa_7f4j_64p6_5h5v_continuation_flood() {
         repeat(client, 20_000, |_| frame(CONTINUATION, 0, 1, &field));
     });
     assert_eq!(aftermath.requests, 2);
-    aftermath.is_closed();
+    aftermath.ended_closed();
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn empty_continuation_flood() {
         repeat(client, 100_000, |_| frame(CONTINUATION, 0, 1, b""));
     });
     assert_eq!(aftermath.requests, 2);
-    aftermath.is_closed();
+    aftermath.ended_closed();
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_connection_without_requests_is_closed_at_the_idle_timeout() {
 fn a_reader_that_stalls_is_closed_at_the_write_timeout_and_holds_little() {
     let server = Server::new(|_, stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n")?;
-        let piece = [b'x'; 64 * 1024];
+        let piece = [b'x'; 16 * 1024];
         loop {
             stream.write_all(&piece)?;
         }

@@ -175,3 +175,21 @@ fn a_response_under_way_ends_with_the_configuration_it_began_with() {
     assert_eq!(response.text(), "ab");
     assert_eq!(gateway.get("/").text(), "other");
 }
+
+#[test]
+fn a_sticky_session_goes_on_through_a_reload() {
+    let (one, two) = (Server::saying("one"), Server::saying("two"));
+    let routes = |extra: &str| {
+        let all = all_to(&[one.address, two.address]);
+        format!("{all}[http.services.it.loadBalancer.sticky.cookie]\nname = \"seat\"\n{extra}")
+    };
+    let mut gateway = Gateway::new(&routes(""));
+    let first = gateway.get("/");
+    let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    gateway.reload(&routes("[http.routers.extra]\nrule = \"Host(`extra`)\"\nservice = \"it\"\n"));
+    for _ in 0..6 {
+        let again =
+            gateway.exchange(format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+        assert_eq!(again.text(), first.text());
+    }
+}

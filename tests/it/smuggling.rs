@@ -16,8 +16,11 @@ enum Fate {
 }
 use Fate::{Refused, RefusedOrOne};
 
+/// Its name, its bytes, its fate.
+type Payload = (&'static str, &'static [u8], Fate);
+
 /// Fields of a POST and what follows them. The classes are those of the advisories and of the HTTP Garden project.
-const FIELDS: &[(&str, &[u8], Fate)] = &[
+const FIELDS: &[Payload] = &[
     ("hexadecimal length", b"Content-Length: 0x3\r\n\r\nabc", Refused),
     ("length with plus", b"Content-Length: +3\r\n\r\nabc", Refused),
     ("negative length", b"Content-Length: -3\r\n\r\nabc", Refused),
@@ -77,7 +80,7 @@ const FIELDS: &[(&str, &[u8], Fate)] = &[
 ];
 
 /// Bodies of a POST with `Transfer-Encoding: chunked`.
-const CHUNKS: &[(&str, &[u8], Fate)] = &[
+const CHUNKS: &[Payload] = &[
     ("hexadecimal prefix in a chunk size", b"0x1\r\nx\r\n0\r\n\r\n", Refused),
     ("chunk size with plus", b"+1\r\nx\r\n0\r\n\r\n", Refused),
     ("negative chunk size", b"-1\r\nx\r\n0\r\n\r\n", Refused),
@@ -93,7 +96,7 @@ const CHUNKS: &[(&str, &[u8], Fate)] = &[
 ];
 
 /// Whole requests.
-const WHOLE: &[(&str, &[u8], Fate)] = &[
+const WHOLE: &[Payload] = &[
     ("coding with HTTP/1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", Refused),
     ("coding and length with HTTP/1.0", b"POST / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused),
     ("no colon", b"GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n", Refused),
@@ -127,10 +130,8 @@ fn payloads() -> Vec<(&'static str, Vec<u8>, Fate)> {
     let post = b"POST / HTTP/1.1\r\nHost: a\r\n";
     let chunked = [post, &b"Transfer-Encoding: chunked\r\n\r\n"[..]].concat();
     let tables = [(FIELDS, &post[..]), (CHUNKS, &chunked), (WHOLE, b"")];
-    let of = |(table, before): (&'static [(&'static str, &'static [u8], Fate)], &[u8])| {
-        let whole = |(name, payload, fate): &(&'static str, &[u8], Fate)| {
-            (*name, [before, payload].concat(), *fate)
-        };
+    let of = |(table, before): (&'static [Payload], &[u8])| {
+        let whole = |(name, payload, fate): &Payload| (*name, [before, payload].concat(), *fate);
         table.iter().map(whole).collect::<Vec<_>>()
     };
     tables.into_iter().flat_map(of).collect()

@@ -1,23 +1,23 @@
 //! What is fuzzed: every parser that is written here. Each takes bytes, must not panic, and checks what holds of its result.
 
-pub mod basic_auth;
-pub mod compile;
-pub mod constraints;
-pub mod document;
-pub mod duration;
-pub mod flat;
-pub mod middleware;
-pub mod path;
-pub mod pattern;
-pub mod proxy_header;
-pub mod rule;
-pub mod template;
+pub(crate) mod basic_auth;
+pub(crate) mod compile;
+pub(crate) mod constraints;
+pub(crate) mod document;
+pub(crate) mod duration;
+pub(crate) mod flat;
+pub(crate) mod middleware;
+pub(crate) mod path;
+pub(crate) mod pattern;
+pub(crate) mod proxy_header;
+pub(crate) mod rule;
+pub(crate) mod template;
 
 /// A target: its name, which is that of its corpus, and its body.
-pub type Target = (&'static str, fn(&[u8]));
+pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] = &[
+pub(crate) const TARGETS: &[Target] = &[
     ("basic_auth", basic_auth::run),
     ("compile", compile::run),
     ("constraints", constraints::run),

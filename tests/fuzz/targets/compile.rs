@@ -14,7 +14,7 @@ use portcullis_config::tree::text::{Format, parse};
 use portcullis_providers::{Published, Weight};
 
 /// Takes routing configuration as YAML.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // A file is no business of a fuzzer.
     if text.contains("File") || text.contains("file") {

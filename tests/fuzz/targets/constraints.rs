@@ -4,7 +4,7 @@ use portcullis_config::tree::Tree;
 use portcullis_providers::Kind;
 
 /// Takes a constraint expression.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // A build without the provider has no constraints either.
     let Some(docker) = Kind::find("docker") else { return };

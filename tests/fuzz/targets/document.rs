@@ -4,7 +4,7 @@ use portcullis_config::Routing;
 use portcullis_config::tree::text::{Format, parse};
 
 /// Takes a document, which is read as each format.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for format in [Format::Toml, Format::Yaml, Format::Json] {
         if let Ok(tree) = parse(text, format, "fuzz") {

@@ -3,7 +3,7 @@
 use portcullis_config::units::Duration;
 
 /// Takes a duration.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(duration) = Duration::parse(text) else { return };
     let shown = duration.to_string();

@@ -3,7 +3,7 @@
 use portcullis_config::tree::flat::{fold, unfold};
 
 /// Takes lines `key=value`.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     let Ok(tree) = fold(pairs, str::to_owned) else { return };

@@ -18,7 +18,7 @@ impl Build for Alone {
 }
 
 /// Takes a kind in the first line and its settings as YAML in the others.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Some((name, settings)) = text.split_once('\n') else { return };
     // A file is no business of a fuzzer.

@@ -5,7 +5,7 @@ use portcullis_middlewares::path::{
 };
 
 /// Takes a path.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = (routing_path(text), rewrite_semicolons(text, Semicolons::Encode));
     let Ok(normal) = normalize(text) else { return };

@@ -3,7 +3,7 @@
 use portcullis_config::pattern;
 
 /// Takes a pattern.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // Long ones cost time and find nothing.
     if text.len() > 300 {

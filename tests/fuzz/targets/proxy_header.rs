@@ -3,7 +3,7 @@
 use portcullis::net::proxy_protocol::{Start, parse};
 
 /// Takes the first bytes of a connection.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let start = parse(data);
     if let Start::Header(length, _) = start {
         let header = data.get(..length).expect("a header ends within the bytes");

@@ -5,7 +5,7 @@ use portcullis_config::rule::parse::parse;
 use portcullis_config::rule::print::print;
 
 /// Takes a rule.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for protocol in [Protocol::Http, Protocol::Tcp] {
         let Ok(rule) = parse(text, protocol) else { continue };

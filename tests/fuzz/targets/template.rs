@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portcullis_config::template::{Template, Value};
 
 /// Takes a template.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(template) = Template::parse(text) else { return };
     let labels = [("a.b", "c"), ("com.docker.compose.service", "shop")];
