@@ -1,5 +1,7 @@
 //! What operators see of a running gateway: API, health answer, metrics, access log, the log itself.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;

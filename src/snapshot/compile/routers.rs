@@ -21,6 +21,15 @@ use crate::tls::policy::Host;
 /// Traefik: priorities above are kept for internal routers.
 const MAX_PRIORITY: i64 = i64::MAX - 1000;
 
+/// Where root routers are filed, and what they need to be.
+struct Filing<'f> {
+    /// The children of each router that is named as a parent.
+    children: HashMap<Name, Vec<Name>>,
+    /// By index of the entry point.
+    tables: Vec<Tables>,
+    prepared: &'f Prepared,
+}
+
 /// What the routers of one entry point become.
 #[derive(Default)]
 struct Tables {
@@ -34,18 +43,17 @@ impl Compiling<'_> {
     /// Compiles all routers and files them under their entry points.
     pub(super) fn compile_routers(&mut self, prepared: &Prepared) -> Vec<EntryPoint> {
         let context = self.context;
-        let children = self.children();
-        let mut tables: Vec<Tables> =
-            context.entry_points.iter().map(|_| Tables::default()).collect();
+        let tables = context.entry_points.iter().map(|_| Tables::default()).collect();
+        let mut filing = Filing { children: self.children(), tables, prepared };
         let configuration = self.configuration;
         for (name, router) in &configuration.routers {
             if router.parent_refs.is_empty() {
-                self.file_root(name, router, &children, &mut tables, prepared);
+                self.file_root(name, router, &mut filing);
             } else {
                 self.check_child(name, router);
             }
         }
-        let entry_points = context.entry_points.iter().zip(tables);
+        let entry_points = context.entry_points.iter().zip(filing.tables);
         entry_points
             .map(|((_, series), tables)| {
                 let hosts: Vec<Host<'_>> = tables
@@ -80,14 +88,8 @@ impl Compiling<'_> {
         children
     }
 
-    fn file_root(
-        &mut self,
-        name: &Name,
-        router: &Router,
-        children: &HashMap<Name, Vec<Name>>,
-        tables: &mut [Tables],
-        prepared: &Prepared,
-    ) {
+    fn file_root(&mut self, name: &Name, router: &Router, filing: &mut Filing<'_>) {
+        let Filing { children, tables, prepared } = filing;
         let bound = self.bind(name, router);
         if bound.is_empty() {
             return;
