@@ -10,6 +10,7 @@ use super::files::Disk;
 use super::{Source, line, load};
 use crate::gateway::preview::{EntryPoints, preview};
 use crate::install::Install;
+use crate::snapshot::Snapshot;
 
 /// What a check found.
 pub(super) struct Report {
@@ -51,9 +52,14 @@ pub(super) fn run(
 /// How many routers there are, and every problem of the routing configuration.
 fn problems_of(install: &Install, known: EntryPoints, files: &[PathBuf]) -> (usize, Vec<Problem>) {
     match preview(install, known, files) {
-        Ok(preview) => (preview.snapshot.report.routers.len(), preview.snapshot.report.problems),
+        Ok(preview) => (configured(&preview.snapshot), preview.snapshot.report.problems),
         Err(error) => (0, vec![Problem::error(Kind::Install, "", format!("{error:#}"))]),
     }
+}
+
+/// How many routers the user configured; the gateway's own do not count.
+fn configured(snapshot: &Snapshot) -> usize {
+    snapshot.report.routers.keys().filter(|name| name.provider() != "internal").count()
 }
 
 fn report(problems: &[Problem], routers: usize) -> Report {

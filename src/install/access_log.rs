@@ -24,7 +24,7 @@ pub struct AccessLog {
     /// What is written of each request.
     pub fields: Fields,
     /// Accepted for compatibility. Lines always wait in memory for a moment and are written together; a request never
-    /// waits for the disk. (Traefik writes each line at once unless this is above 0.)
+    /// waits for the disk. Traefik writes each line at once unless this is above 0.
     #[serde(skip_serializing_if = "zero")]
     pub buffering_size: i64,
     /// Writes requests that internal services (API, ping, …) answer, too.

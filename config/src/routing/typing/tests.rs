@@ -111,9 +111,9 @@ fn unknown_parts_and_sections_are_problems_of_the_file() {
     assert_eq!(
         shown(&problems),
         [
-            "r.yml:1:1: file: unknown field `htpp`; did you mean `http`?",
-            "r.yml:5:4: file: unknown field `x`",
-            "r.yml:3:3: file: unknown field `http.router`; did you mean `routers`?",
+            "r.yml:1:1: unknown field `htpp`; did you mean `http`?",
+            "r.yml:5:4: unknown field `x`",
+            "r.yml:3:3: unknown field `http.router`; did you mean `routers`?",
         ]
     );
     assert!(problems.iter().all(|problem| problem.about.name.is_empty()));
@@ -125,7 +125,7 @@ fn parts_and_sections_match_in_any_case() {
     assert_eq!(shown(&problems), Vec::<String>::new());
     assert_eq!(routing.http.routers["Web"].rule, "r");
     let (_, problems) = yaml("HTTP: {}\nhttp: {}\n");
-    assert_eq!(shown(&problems), ["r.yml:2:1: file: `http`: given twice, in two spellings"]);
+    assert_eq!(shown(&problems), ["r.yml:2:1: `http`: given twice, in two spellings"]);
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn parts_and_sections_must_be_maps() {
     assert_eq!(
         shown(&problems),
         [
-            "r.yml:1:7: file: `http`: expected a map, found a single value",
-            "r.yml:2:7: file: `tcp.routers`: expected a map, found a list",
-            "r.yml:4:7: file: `tls.certificates`: expected a list, found a map",
+            "r.yml:1:7: `http`: expected a map, found a single value",
+            "r.yml:2:7: `tcp.routers`: expected a map, found a list",
+            "r.yml:4:7: `tls.certificates`: expected a list, found a map",
         ]
     );
 }

@@ -311,7 +311,7 @@ mod any {
 
     fn trees() -> impl Strategy<Value = Tree> {
         let text =
-            || prop_oneof!["[ -~é\u{1F600}\n\t]{0,8}", "null|~|true|1.0|<<|-|\\? |\\{\\{x\\}\\}"];
+            || prop_oneof!["[ -~é\u{1F600}\n\t]{0,8}", "null|~|true|1\\.0|<<|-|\\? |\\{\\{x\\}\\}"];
         let leaf = text().prop_map(Tree::scalar);
         let inner = leaf.prop_recursive(4, 24, 4, move |inner| {
             prop_oneof![
