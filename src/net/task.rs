@@ -14,9 +14,11 @@ thread_local! {
 static WORKERS: OnceLock<usize> = OnceLock::new();
 static CONTROL: OnceLock<Handle> = OnceLock::new();
 
-/// Fixes the number of workers for the life of the process; the first call wins.
-pub fn set_workers(count: usize) {
-    let _ = WORKERS.set(count.max(1));
+/// Fixes the runtimes for the life of the process: the number of workers, and the control runtime, which does what must not
+/// run on workers. One call for both, so that none is forgotten; the first one wins.
+pub fn set_runtimes(workers: usize, control: Handle) {
+    let _ = WORKERS.set(workers.max(1));
+    let _ = CONTROL.set(control);
 }
 
 /// The number of workers; 1 where nobody set it (tests).
@@ -42,11 +44,6 @@ where
     F::Output: Send + 'static,
 {
     tokio::spawn(future)
-}
-
-/// Fixes the runtime that does what must not run on workers; the first call wins.
-pub fn set_control(control: Handle) {
-    let _ = CONTROL.set(control);
 }
 
 /// Runs `future` on the control runtime; on that of this thread where nobody set one (tests).
