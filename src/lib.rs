@@ -9,7 +9,7 @@
 //!                                                                       accept → TLS → serve → route → chain → service → server
 //! ```
 //!
-//! Layers, from the ground: `net` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
+//! Layers, from the ground: `net`, `h1` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
 //! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
 pub mod api;
@@ -17,6 +17,7 @@ pub mod cli;
 pub(crate) mod demo;
 pub mod entrypoint;
 pub mod gateway;
+pub mod h1;
 pub mod http;
 pub mod install;
 pub mod net;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, u8)] = &[
     ("install", 0),
     ("net", 1),
+    ("h1", 1),
     ("observe", 1),
     ("tls", 2),
     ("upstream", 3),

@@ -84,6 +84,13 @@ impl Activity {
         self.phase.store(phase as u8, Relaxed);
     }
 
+    /// Lets the time of `phase` begin anew if the connection is in it.
+    pub fn restart(&self, phase: Phase) {
+        if self.phase.load(Relaxed) == phase as u8 {
+            self.enter(phase);
+        }
+    }
+
     /// Enters `phase`, whose time runs on from the one before.
     pub fn go_on(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
 };
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
-use hyper::body::Incoming;
 use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target};
 use portcullis_middlewares::path;
 
@@ -16,17 +14,18 @@ use super::settings::{Aliases, Sanitize, Settings};
 
 /// Brings a request into form. The error is the answer to give.
 pub fn receive(
-    request: http::Request<Incoming>,
+    request: http::Request<Body>,
     connection: &Arc<Connection>,
     settings: &Settings,
 ) -> Result<Request, Box<Response>> {
-    let (mut head, incoming) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     check_aliases(&mut head.headers, settings.aliases)?;
     if head.uri.path_and_query().map_or(0, |target| target.as_str().len()) > settings.max_target {
         return refuse(StatusCode::URI_TOO_LONG);
     }
     if head.headers.len() > settings.max_fields || size(&head.headers) > settings.max_head {
-        return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        let text = "431 Request Header Fields Too Large";
+        return plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text);
     }
     if head.method == Method::CONNECT {
         // A tunnel for the client's bytes has no place on shared connections to servers, and what the client sends
@@ -34,7 +33,6 @@ pub fn receive(
         return Err(closing(Response::new(StatusCode::NOT_IMPLEMENTED, Body::Empty)));
     }
     check_host(&mut head)?;
-    check_coding(&head.headers)?;
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         // Asked of the gateway itself (RFC 9110 section 9.3.7).
         return Err(Box::new(Response::new(StatusCode::OK, Body::Empty)));
@@ -47,11 +45,6 @@ pub fn receive(
         head.headers.remove(CONTENT_LENGTH);
     }
     let target = canonical(&head.uri, settings)?;
-    let body = if http_body::Body::is_end_stream(&incoming) {
-        Body::Empty
-    } else {
-        Body::Incoming(incoming)
-    };
     Ok(Request::new(Parts {
         method: head.method,
         target,
@@ -75,16 +68,6 @@ fn refuse<T>(status: StatusCode) -> Result<T, Box<Response>> {
 fn closing(mut response: Response) -> Box<Response> {
     response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     Box::new(response)
-}
-
-/// Only `chunked`, once: anything more would be lost on the way, or read in another way by the server.
-fn check_coding(headers: &http::HeaderMap) -> Result<(), Box<Response>> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => plain(StatusCode::NOT_IMPLEMENTED, "Unsupported transfer encoding"),
-    }
 }
 
 /// HTTP/2 may split the cookies; servers of HTTP/1.1 want them in one line (RFC 9113 section 8.2.3).
@@ -141,12 +124,12 @@ fn check_host(head: &mut http::request::Parts) -> Result<(), Box<Response>> {
     }
 }
 
-fn bad(text: &'static str) -> Result<(), Box<Response>> {
+fn bad<T>(text: &'static str) -> Result<T, Box<Response>> {
     plain(StatusCode::BAD_REQUEST, text)
 }
 
 /// Traefik: Go's server answers such requests as plain text and closes.
-fn plain(status: StatusCode, text: &'static str) -> Result<(), Box<Response>> {
+fn plain<T>(status: StatusCode, text: &'static str) -> Result<T, Box<Response>> {
     let mut response = Response::new(status, text);
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers.insert(CONTENT_TYPE, kind);
@@ -193,22 +176,6 @@ mod tests {
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
         let pairs = pairs.iter().cloned();
         pairs.map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn only_a_single_chunked_coding_is_taken() {
-        let coded = |values: &[&'static str]| {
-            let mut map = HeaderMap::new();
-            for value in values {
-                map.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
-            }
-            check_coding(&map).map_err(|response| response.status)
-        };
-        assert_eq!(coded(&[]), Ok(()));
-        assert_eq!(coded(&["Chunked"]), Ok(()));
-        for wrong in [&["gzip, chunked"][..], &[",chunked"], &["chunked", "chunked"]] {
-            assert_eq!(coded(wrong), Err(StatusCode::NOT_IMPLEMENTED), "{wrong:?}");
-        }
     }
 
     #[test]

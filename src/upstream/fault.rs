@@ -5,6 +5,7 @@ use http::header::{CONNECTION, HeaderValue};
 use portcullis_middlewares::message::{Body, Fault, Response, Sent};
 
 use super::dial::DialError;
+use crate::h1::Error;
 
 /// The answer that the gateway makes because of `fault`.
 pub fn answer(fault: Fault) -> Response {
@@ -47,14 +48,21 @@ pub fn of_dial(error: &DialError) -> Fault {
     }
 }
 
-/// The fault that a failed exchange with a server is.
-pub fn of_exchange(error: &hyper::Error, sent: Sent) -> Fault {
+/// The fault that a failed exchange over HTTP/1.1 is.
+pub fn of_exchange(error: &Error, sent: Sent) -> Fault {
+    match error {
+        Error::Incomplete | Error::Io(_) => Fault::Unreachable(sent),
+        Error::Malformed(_) | Error::TooLarge => Fault::Protocol(sent),
+        Error::Body(cause) => of_body(cause.as_ref()),
+    }
+}
+
+/// The fault that a failed exchange over h2 is.
+pub fn of_exchange_h2(error: &hyper::Error, sent: Sent) -> Fault {
     if error.is_timeout() {
         Fault::Timeout(sent)
-    } else if client_body_is_malformed(error) {
-        Fault::ClientBody
-    } else if error.is_user() || client_body_broke(error) {
-        Fault::ClientGone
+    } else if error.is_user() {
+        of_body(error)
     } else if error.is_parse() || error.is_parse_status() {
         Fault::Protocol(sent)
     } else {
@@ -62,31 +70,14 @@ pub fn of_exchange(error: &hyper::Error, sent: Sent) -> Fault {
     }
 }
 
-/// Whether the request body of the client was not what its coding says, such as chunks without a size.
-fn client_body_is_malformed(error: &hyper::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput};
-    if !error.is_user() {
-        return false;
-    }
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if matches!(kind, Some(InvalidData | InvalidInput)) {
-            return true;
+/// The fault that a broken request body is: against the rules of its coding, or not sent whole.
+fn of_body(error: &(dyn std::error::Error + 'static)) -> Fault {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if let Some(Error::Malformed(_) | Error::TooLarge) = inner.downcast_ref::<Error>() {
+            return Fault::ClientBody;
         }
-        source = inner.source();
+        cause = inner.source();
     }
-    false
-}
-
-/// Whether the request body of the client broke off, so that the server could not be told the rest.
-fn client_body_broke(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if inner.downcast_ref::<hyper::Error>().is_some_and(|e| e.is_body_write_aborted()) {
-            return true;
-        }
-        source = inner.source();
-    }
-    false
+    Fault::ClientGone
 }

@@ -144,9 +144,13 @@ impl Failure {
         Self::new(fault::of_dial(error), error.to_string())
     }
 
-    pub(super) fn exchange(error: &hyper::Error, sent: Sent) -> Self {
+    pub(super) fn exchange(error: &crate::h1::Error, sent: Sent) -> Self {
+        Self::new(fault::of_exchange(error, sent), error.to_string())
+    }
+
+    pub(super) fn exchange_h2(error: &hyper::Error, sent: Sent) -> Self {
         let cause = error.source().map_or_else(|| error.to_string(), |s| format!("{error}: {s}"));
-        Self::new(fault::of_exchange(error, sent), cause)
+        Self::new(fault::of_exchange_h2(error, sent), cause)
     }
 
     fn answer(self, endpoint: &Endpoint, exchange: &Exchange) -> Response {
@@ -190,7 +194,7 @@ async fn within(
 }
 
 async fn send(request: Request, endpoint: &Arc<Endpoint>) -> Result<Response, Failure> {
-    let request = h1::outgoing(request)?;
+    let request = h1::outgoing(request);
     match endpoint.scheme {
         Scheme::Http => h1::send(request, endpoint).await,
         Scheme::H2c => Box::pin(h2::send(request, endpoint)).await,

@@ -130,6 +130,11 @@ impl Target {
         &self.0
     }
 
+    /// The value itself.
+    pub fn into_path_and_query(self) -> PathAndQuery {
+        self.0
+    }
+
     /// A target that is only an escaped path, which must begin with `/` and be clean.
     pub fn parse_path(escaped: &str) -> Result<Self, BadPath> {
         Ok(Self(check(escaped)?.parse().map_err(|_| BadPath)?))

@@ -38,7 +38,7 @@ impl Replay {
     pub(super) fn new(body: Body, most: u64) -> Self {
         match body {
             body if body.is_end() => Self::Empty,
-            Body::Full(bytes) => Self::Full(bytes),
+            Body::Full(bytes) if bytes.len() as u64 <= most => Self::Full(bytes),
             body => Self::Tape(Arc::new(Mutex::new(Tape {
                 body,
                 most,

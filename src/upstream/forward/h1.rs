@@ -4,17 +4,17 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::uri::{self, Uri};
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::uri::Uri;
 use http::{Method, Request as HttpRequest, Response as HttpResponse};
-use hyper::body::Incoming;
-use portcullis_middlewares::message::{Body, Fault, Request, Response, Sent};
+use portcullis_middlewares::message::{Body, Request, Response, Sent};
 
-use super::{Failure, broke, h2, spare};
+use super::{Failure, h2, is_repeatable};
+use crate::h1::client::Unanswered;
 use crate::tls::client::Alpn;
 use crate::upstream::dial::{self, Offer, Stream};
 use crate::upstream::endpoint::Endpoint;
-use crate::upstream::pool::h1::{Pair, PooledBody, Unanswered};
+use crate::upstream::pool::h1::{self, Pooled, PooledBody};
 
 /// Sends a request. A server that turns out to speak h2 gets it over that.
 pub(super) async fn send(
@@ -22,12 +22,12 @@ pub(super) async fn send(
     endpoint: &Arc<Endpoint>,
 ) -> Result<Response, Failure> {
     let pooled = poll_fn(|context| Poll::Ready(endpoint.h1.here().take(context))).await;
-    if let Some(pair) = pooled {
-        let spare = spare(&request);
-        match pair.send(request).await {
-            Ok((response, pair)) => return Ok(incoming(response, pair, endpoint).await),
+    if let Some(mut pooled) = pooled {
+        let repeatable = is_repeatable(&request);
+        match pooled.client.send(request).await {
+            Ok(response) => return Ok(incoming(response, pooled, endpoint).await),
             // The idle connection was stale: once more on a fresh one, if that is safe.
-            Err(unanswered) => request = again(*unanswered, spare)?,
+            Err(unanswered) => request = again(*unanswered, repeatable)?,
         }
     }
     Box::pin(fresh(request, endpoint)).await
@@ -49,36 +49,26 @@ pub(super) async fn begin(
     stream: Stream,
     endpoint: &Arc<Endpoint>,
 ) -> Result<Response, Failure> {
-    let pair =
-        Pair::handshake(stream).await.map_err(|error| Failure::exchange(&error, Sent::Nothing))?;
-    match pair.send(request).await {
-        Ok((response, pair)) => Ok(incoming(response, pair, endpoint).await),
-        Err(unanswered) => {
-            let sent = if unanswered.request.is_some() { Sent::Nothing } else { Sent::Some };
-            Err(Failure::exchange(&unanswered.error, sent))
-        }
+    let mut pooled = Pooled::new(stream);
+    match pooled.client.send(request).await {
+        Ok(response) => Ok(incoming(response, pooled, endpoint).await),
+        Err(unanswered) => Err(Failure::exchange(&unanswered.error, unanswered.sent)),
     }
 }
 
-fn again(
-    unanswered: Unanswered,
-    spare: Option<HttpRequest<Body>>,
-) -> Result<HttpRequest<Body>, Failure> {
-    let Unanswered { request, error } = unanswered;
-    let request = request.or_else(|| spare.filter(|_| broke(&error)));
-    request.ok_or_else(|| Failure::exchange(&error, Sent::Some))
+/// The request once more, if nothing of it was sent, or if it may be repeated and got no answer at all.
+fn again(unanswered: Unanswered, repeatable: bool) -> Result<HttpRequest<Body>, Failure> {
+    let Unanswered { request, sent, error } = unanswered;
+    let safe = sent == Sent::Nothing || (repeatable && error.is_lost());
+    request.filter(|_| safe).ok_or_else(|| Failure::exchange(&error, sent))
 }
 
 /// The request as HTTP/1.1 sends it: origin form, `Host` header.
-pub(in crate::upstream) fn outgoing(request: Request) -> Result<HttpRequest<Body>, Failure> {
-    let mut parts = uri::Parts::default();
-    parts.path_and_query = Some(request.target.path_and_query().clone());
-    let uri = Uri::from_parts(parts)
-        .map_err(|error| Failure::new(Fault::Protocol(Sent::Nothing), error.to_string()))?;
+pub(in crate::upstream) fn outgoing(request: Request) -> HttpRequest<Body> {
     let request = request.into_parts();
     let mut outgoing = HttpRequest::new(request.body);
     *outgoing.method_mut() = request.method;
-    *outgoing.uri_mut() = uri;
+    *outgoing.uri_mut() = Uri::from(request.target.into_path_and_query());
     *outgoing.headers_mut() = request.headers;
     let expects_body = matches!(*outgoing.method(), Method::POST | Method::PUT | Method::PATCH);
     if expects_body && outgoing.body().is_end() && !outgoing.headers().contains_key(CONTENT_LENGTH)
@@ -86,26 +76,32 @@ pub(in crate::upstream) fn outgoing(request: Request) -> Result<HttpRequest<Body
         // RFC 9110 section 8.6: methods that anticipate a body say that there is none.
         outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    Ok(outgoing)
+    outgoing
 }
 
 async fn incoming(
-    response: HttpResponse<Incoming>,
-    pair: Box<Pair>,
+    response: HttpResponse<()>,
+    mut pooled: Box<Pooled>,
     endpoint: &Arc<Endpoint>,
 ) -> Response {
-    let (head, incoming) = response.into_parts();
-    let ended = http_body::Body::is_end_stream(&incoming);
-    let mut body = PooledBody::new(incoming, pair, Arc::clone(endpoint));
-    let body = if ended {
+    let (mut head, ()) = response.into_parts();
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        // The coding ends here, and so does a length beside it (RFC 9112 section 6.3).
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    let whole = pooled.client.whole_body();
+    let body = if pooled.client.is_end() {
+        let mut ended = Some(pooled);
         poll_fn(|context| {
-            body.release(context);
+            if let Some(pooled) = ended.take() {
+                h1::release(pooled, endpoint, context);
+            }
             Poll::Ready(())
         })
         .await;
-        Body::Empty
+        whole.map_or(Body::Empty, Body::Full)
     } else {
-        Body::stream(body)
+        Body::stream(PooledBody::new(pooled, Arc::clone(endpoint)))
     };
     Response { status: head.status, headers: head.headers, body, ..Response::default() }
 }

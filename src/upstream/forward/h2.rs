@@ -67,7 +67,7 @@ async fn connect(
         Ok((stream, _)) => pool
             .handshake(stream, &endpoint.transport)
             .await
-            .map_err(|error| Failure::exchange(&error, Sent::Nothing)),
+            .map_err(|error| Failure::exchange_h2(&error, Sent::Nothing)),
     };
     *last = stake.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
     drop(last);
@@ -89,7 +89,7 @@ pub(super) async fn begin(
         None => pool
             .handshake(stream, &endpoint.transport)
             .await
-            .map_err(|error| Failure::exchange(&error, Sent::Nothing))?,
+            .map_err(|error| Failure::exchange_h2(&error, Sent::Nothing))?,
     };
     drop(one);
     exchange(request, stake, endpoint).await.map_err(Unanswered::failure)
@@ -120,7 +120,7 @@ async fn exchange(
 impl Unanswered {
     fn failure(self) -> Failure {
         let sent = if self.request.is_some() { Sent::Nothing } else { Sent::Some };
-        Failure::exchange(&self.error, sent)
+        Failure::exchange_h2(&self.error, sent)
     }
 }
 
@@ -130,7 +130,7 @@ fn again(
 ) -> Result<HttpRequest<Body>, Failure> {
     let Unanswered { request, error } = unanswered;
     let request = request.or_else(|| spare.filter(|_| broke(&error) || was_refused(&error)));
-    request.ok_or_else(|| Failure::exchange(&error, Sent::Some))
+    request.ok_or_else(|| Failure::exchange_h2(&error, Sent::Some))
 }
 
 fn h2_error(error: &hyper::Error) -> Option<&::h2::Error> {

@@ -1,0 +1,340 @@
+//! Heads as text, and the framing of a body that goes out (RFC 9112 sections 3, 4, 6 and 7).
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, HOST,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use http_body::Frame;
+
+use super::Error;
+use super::output::Output;
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoder {
+    /// There is no body; whatever comes is dropped.
+    None,
+    /// By its length, of which so much is left.
+    Length(u64),
+    /// By the last chunk.
+    Chunked,
+    /// By the end of the connection.
+    UntilEnd,
+}
+
+impl Encoder {
+    /// Appends a frame to `output`.
+    pub(super) fn frame(&mut self, frame: Frame<Bytes>, output: &mut Output) -> Result<(), Error> {
+        match (frame.into_data(), &mut *self) {
+            (Ok(data), _) if data.is_empty() => {}
+            (_, Self::None) | (Err(_), Self::Length(_) | Self::UntilEnd) => {}
+            (Ok(data), Self::Length(left)) => {
+                let Some(rest) = left.checked_sub(data.len() as u64) else {
+                    return Err(Error::Body("it is longer than announced".into()));
+                };
+                *left = rest;
+                output.data(data, b"");
+            }
+            (Ok(data), Self::UntilEnd) => output.data(data, b""),
+            (Ok(data), Self::Chunked) => {
+                hexadecimal(output.head(), data.len());
+                output.data(data, b"\r\n");
+            }
+            (Err(frame), Self::Chunked) => {
+                if let Ok(mut trailers) = frame.into_trailers() {
+                    FORBIDDEN.iter().for_each(|name| drop(trailers.remove(name)));
+                    let head = output.head();
+                    head.extend_from_slice(b"0\r\n");
+                    fields(head, &trailers);
+                    head.extend_from_slice(b"\r\n");
+                    // The end has been written.
+                    *self = Self::None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what ends the body.
+    pub(super) fn end(&mut self, output: &mut Output) -> Result<(), Error> {
+        match std::mem::replace(self, Self::None) {
+            Self::Length(left) if left > 0 => {
+                Err(Error::Body("it is shorter than announced".into()))
+            }
+            Self::Chunked => {
+                output.end(b"0\r\n\r\n");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a trailer may not say: it would change what the head said (RFC 9110 section 6.5.1).
+const FORBIDDEN: &[HeaderName] = &[
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    HOST,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+];
+
+/// The size of a chunk as its line.
+fn hexadecimal(out: &mut Vec<u8>, size: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let first = (usize::BITS - size.leading_zeros()).div_ceil(4);
+    for place in (0..first).rev() {
+        out.push(DIGITS[(size >> (4 * place)) & 15]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A number in decimal digits.
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+/// Appends the first line of a request.
+pub(super) fn request_line(out: &mut Vec<u8>, method: &Method, target: &str) {
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// Appends the first line of a response. A client of HTTP/1.0 is answered in its version.
+pub(super) fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode) {
+    if status == StatusCode::OK && version == Version::HTTP_11 {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    let version: &[u8] = if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
+    out.extend_from_slice(version);
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or("status code").as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a line for each field.
+pub(super) fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        canonical(out, name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends a name in canonical form, `X-Foo`; some old servers depend on it. Traefik: WebSocket has its own spelling.
+fn canonical(out: &mut Vec<u8>, name: &HeaderName) {
+    let name = name.as_str().as_bytes();
+    if let Some(rest) = name.strip_prefix(b"sec-websocket-") {
+        out.extend_from_slice(b"Sec-WebSocket-");
+        return capitals(out, rest);
+    }
+    capitals(out, name);
+}
+
+fn capitals(out: &mut Vec<u8>, name: &[u8]) {
+    let begin = out.len();
+    out.extend_from_slice(name);
+    let mut upper = true;
+    for byte in out.iter_mut().skip(begin) {
+        if upper {
+            byte.make_ascii_uppercase();
+        }
+        upper = *byte == b'-';
+    }
+}
+
+/// How a body ends. `size` is its length if that is known; `headers` keep only what agrees with it.
+pub(super) fn frame_response(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    version: Version,
+    method: &Method,
+    size: Option<u64>,
+) -> Result<Framed, Error> {
+    headers.remove(TRANSFER_ENCODING);
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+        return Ok(Framed { encoder: Encoder::None, line: Line::None });
+    }
+    if status == StatusCode::NOT_MODIFIED {
+        // Traefik: Go's server tells no length of what it does not send.
+        headers.remove(CONTENT_LENGTH);
+        return Ok(Framed { encoder: Encoder::None, line: Line::None });
+    }
+    let told = super::head::length(headers).map_err(|_| Error::Body("two lengths".into()))?;
+    if *method == Method::HEAD {
+        // What a body would have been like is told, if it is known.
+        let line = match (told, size) {
+            (None, Some(size)) if size > 0 => Line::Length(size),
+            _ => Line::None,
+        };
+        return Ok(Framed { encoder: Encoder::None, line });
+    }
+    Ok(match (told, size) {
+        (Some(told), Some(size)) if told != size => {
+            headers.remove(CONTENT_LENGTH);
+            Framed { encoder: Encoder::Length(size), line: Line::Length(size) }
+        }
+        (Some(length), _) => Framed { encoder: Encoder::Length(length), line: Line::None },
+        (None, Some(size)) => Framed { encoder: Encoder::Length(size), line: Line::Length(size) },
+        (None, None) if version == Version::HTTP_10 => {
+            Framed { encoder: Encoder::UntilEnd, line: Line::None }
+        }
+        (None, None) => Framed { encoder: Encoder::Chunked, line: Line::Chunked },
+    })
+}
+
+/// As [`frame_response`], for a request.
+pub(super) fn frame_request(headers: &mut HeaderMap, size: Option<u64>) -> Result<Framed, Error> {
+    headers.remove(TRANSFER_ENCODING);
+    let told = super::head::length(headers).map_err(|_| Error::Body("two lengths".into()))?;
+    Ok(match (told, size) {
+        (Some(told), Some(size)) if told != size => {
+            headers.remove(CONTENT_LENGTH);
+            Framed { encoder: Encoder::Length(size), line: Line::Length(size) }
+        }
+        (Some(length), _) => Framed { encoder: Encoder::Length(length), line: Line::None },
+        (None, Some(0)) => Framed { encoder: Encoder::None, line: Line::None },
+        (None, Some(size)) => Framed { encoder: Encoder::Length(size), line: Line::Length(size) },
+        (None, None) => Framed { encoder: Encoder::Chunked, line: Line::Chunked },
+    })
+}
+
+/// How a body goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Framed {
+    /// What writes it.
+    pub(super) encoder: Encoder,
+    /// What the head must say besides the fields that are there.
+    pub(super) line: Line,
+}
+
+/// A field about framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+impl Line {
+    /// Appends the field.
+    pub(super) fn append(self, out: &mut Vec<u8>) {
+        match self {
+            Self::None => {}
+            Self::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Self::Length(length) => {
+                out.extend_from_slice(b"Content-Length: ");
+                decimal(out, length);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// The date line of the current second.
+    static TODAY: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+/// Appends `Date` unless it is there (RFC 9110 section 6.6.1).
+pub(super) fn date(out: &mut Vec<u8>, headers: &HeaderMap) {
+    if headers.contains_key(DATE) {
+        return;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    TODAY.with_borrow_mut(|(second, line)| {
+        if *second != now || line.is_empty() {
+            let time = jiff::Timestamp::from_second(now as i64).unwrap_or_default();
+            *line = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
+            *second = now;
+        }
+        out.extend_from_slice(line.as_bytes());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(build: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        build(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_written_in_both_bases() {
+        for number in [0, 1, 9, 10, 15, 16, 255, 4096, 65_535, 1_000_000] {
+            assert_eq!(text(|out| decimal(out, number)), number.to_string());
+        }
+        for number in [1, 15, 16, 255, 256, 65_536, 1_234_567] {
+            assert_eq!(text(|out| hexadecimal(out, number)), format!("{number:x}\r\n"));
+        }
+    }
+
+    #[test]
+    fn names_are_canonical() {
+        let name = |name: &str| text(|out| canonical(out, &name.parse().unwrap()));
+        assert_eq!(name("x-forwarded-for"), "X-Forwarded-For");
+        assert_eq!(name("etag"), "Etag");
+        assert_eq!(name("sec-websocket-key"), "Sec-WebSocket-Key");
+    }
+
+    #[test]
+    fn a_body_must_keep_to_its_length() {
+        let mut output = Output::default();
+        let mut encoder = Encoder::Length(3);
+        encoder.frame(Frame::data(Bytes::from_static(b"ab")), &mut output).unwrap();
+        assert!(encoder.end(&mut output).is_err(), "too short");
+        let mut encoder = Encoder::Length(1);
+        assert!(encoder.frame(Frame::data(Bytes::from_static(b"ab")), &mut output).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_response_is_told() {
+        let framed = |headers: &mut HeaderMap, status: u16, version, method: &Method, size| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let framed = frame_response(headers, status, version, method, size).unwrap();
+            (framed.encoder, framed.line)
+        };
+        let (get, head) = (&Method::GET, &Method::HEAD);
+        let mut none = HeaderMap::new();
+        let (one, two) = (Version::HTTP_11, Version::HTTP_10);
+        assert_eq!(framed(&mut none, 200, one, get, None), (Encoder::Chunked, Line::Chunked));
+        assert_eq!(framed(&mut none, 200, two, get, None), (Encoder::UntilEnd, Line::None));
+        let whole = (Encoder::Length(4), Line::Length(4));
+        assert_eq!(framed(&mut none, 200, one, get, Some(4)), whole);
+        assert_eq!(framed(&mut none, 204, one, get, Some(4)), (Encoder::None, Line::None));
+        assert_eq!(framed(&mut none, 200, one, head, Some(4)), (Encoder::None, Line::Length(4)));
+        let mut told: HeaderMap = [(CONTENT_LENGTH, 7.into())].into_iter().collect();
+        assert_eq!(framed(&mut told, 200, one, get, None), (Encoder::Length(7), Line::None));
+        assert_eq!(framed(&mut told, 304, one, get, None), (Encoder::None, Line::None));
+    }
+}
