@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use portcullis_config::units::IpRanges;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 
 /// Whose PROXY headers are believed.
@@ -36,8 +36,11 @@ pub enum Start {
 /// Largest header that is accepted; version 2 may carry more in additions that nobody here reads.
 const LARGEST: usize = 4096;
 
-/// Pause between looks at a header that comes in pieces. Senders write it in one, so this is rare.
+/// First pause between looks at a header that comes in pieces. Senders write it in one, so this is rare.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// Pauses double up to this one, so that headers that never end cost next to nothing while they wait for their deadline.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// Reads a header, if there is one, and nothing behind it. Gives its addresses if `peer` is trusted. Traefik: the header of
 /// a peer that is not trusted is read and ignored. The caller limits the time.
@@ -47,12 +50,18 @@ pub async fn read(
     trust: &Trust,
 ) -> io::Result<Option<Addresses>> {
     let mut seen = vec![0; LARGEST];
+    let mut pause = PAUSE;
     let (length, addresses) = loop {
+        // Asked before the look: what the client sent before it closed is seen by the look.
+        let closed = stream.ready(Interest::READABLE).await?.is_read_closed();
         let count = stream.peek(&mut seen).await?;
         match parse(seen.get(..count).unwrap_or_default()) {
             Start::Other => return Ok(None),
             Start::Header(length, addresses) => break (length, addresses),
-            Start::Incomplete if count > 0 && count < LARGEST => tokio::time::sleep(PAUSE).await,
+            Start::Incomplete if count < LARGEST && !closed => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             Start::Incomplete | Start::Malformed => {
                 let text = "the connection begins with a malformed PROXY header";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));

@@ -14,6 +14,7 @@ mod floods;
 mod h2;
 mod limits;
 mod protocol;
+mod proxy_protocol;
 mod reload;
 mod smuggling;
 mod tls;

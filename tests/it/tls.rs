@@ -34,14 +34,19 @@ impl Write for Pieces {
 }
 
 /// A gateway for `open.example` and, with client certificates only, `strict.example`.
-struct Secure {
-    gateway: Gateway,
-    server: Server,
+pub(crate) struct Secure {
+    pub(crate) gateway: Gateway,
+    pub(crate) server: Server,
     roots: RootCertStore,
 }
 
 impl Secure {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more install configuration (TOML).
+    pub(crate) fn with(install: &str) -> Self {
         let server = Server::saying("secret");
         let names = ["open.example", "strict.example"].map(str::to_owned);
         let made = rcgen::generate_simple_self_signed(names).unwrap();
@@ -55,14 +60,15 @@ impl Secure {
                  entryPoints = [\"secure\"]\n[http.routers.{name}.tls]\n{options}"
             )
         };
-        let gateway = Gateway::new(&format!(
+        let routes = format!(
             "{}{}{}[[tls.certificates]]\ncertFile = {cert:?}\nkeyFile = {key:?}\n\
              [tls.options.mutual.clientAuth]\ncaFiles = [{cert:?}]\n\
              clientAuthType = \"RequireAndVerifyClientCert\"\n",
             router("open", ""),
             router("strict", "options = \"mutual\"\n"),
             service("it", &[server.address]),
-        ));
+        );
+        let gateway = Gateway::with(install, &routes);
         std::fs::remove_dir_all(folder).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
@@ -71,6 +77,17 @@ impl Secure {
 
     /// A connection with this server name that writes in pieces of `size` and offers these protocols.
     fn connect(&self, name: &str, size: usize, protocols: &[&[u8]]) -> Client {
+        self.connect_behind(b"", name, size, protocols)
+    }
+
+    /// As [`Secure::connect`], with these bytes before those of TLS.
+    pub(crate) fn connect_behind(
+        &self,
+        before: &[u8],
+        name: &str,
+        size: usize,
+        protocols: &[&[u8]],
+    ) -> Client {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -81,8 +98,9 @@ impl Secure {
         // Records as small as the library makes them: the ClientHello spans many.
         config.max_fragment_size = (size < 100).then_some(32 + 5);
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let stream = TcpStream::connect(self.gateway.secure).unwrap();
+        let mut stream = TcpStream::connect(self.gateway.secure).unwrap();
         stream.set_nodelay(true).unwrap();
+        stream.write_all(before).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         Client::on(StreamOwned::new(connection, Pieces { stream, size }))
