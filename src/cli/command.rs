@@ -1,6 +1,7 @@
 //! `Command`: what the words of the command line ask for.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -48,6 +49,8 @@ pub struct Explain {
     pub url: String,
     /// Its headers: name and value.
     pub headers: Vec<(String, String)>,
+    /// Who sends it.
+    pub client_ip: IpAddr,
     /// Where it arrives; absent = wherever the URL's port leads.
     pub entry_point: Option<String>,
     /// Who knows the configuration.
@@ -129,6 +132,13 @@ fn explain(words: &[String]) -> Result<Explain, String> {
         .arg(Arg::new("method").required(true).value_parser(text()))
         .arg(Arg::new("url").required(true).value_parser(text()))
         .arg(Arg::new("header").short('H').long("header").action(ArgAction::Append))
+        .arg(
+            Arg::new("client ip")
+                .long("client-ip")
+                .alias("clientIP")
+                .value_parser(value_parser!(IpAddr))
+                .default_value("127.0.0.1"),
+        )
         .arg(Arg::new("entry point").long("entrypoint").alias("entryPoint").value_parser(text()))
         .arg(Arg::new("api").long("api").value_parser(text()))
         .arg(
@@ -142,11 +152,13 @@ fn explain(words: &[String]) -> Result<Explain, String> {
     let one = |name: &str| matches.get_one::<String>(name).cloned();
     let headers = matches.get_many::<String>("header").unwrap_or_default();
     let headers = headers.map(|text| header(text)).collect::<Result<_, _>>()?;
+    let client_ip = matches.get_one::<IpAddr>("client ip").copied();
     let file = one("file").map(|path| format!("--configFile={path}"));
     Ok(Explain {
         method: one("method").unwrap_or_default().to_ascii_uppercase(),
         url: one("url").unwrap_or_default(),
         headers,
+        client_ip: client_ip.unwrap_or(Ipv4Addr::LOCALHOST.into()).to_canonical(),
         entry_point: one("entry point"),
         origin: one("api").map_or_else(|| Origin::Flags(file.into_iter().collect()), Origin::Api),
     })
@@ -247,9 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn explain_takes_the_address_of_the_client() {
+        let of = |line: &str| match parse(line) {
+            Ok(Command::Explain(explain)) => explain.client_ip.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("explain GET /"), "127.0.0.1");
+        assert_eq!(of("explain GET / --client-ip 192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("explain GET / --client-ip=2001:db8::7"), "2001:db8::7");
+        // As the gateway sees clients of IPv4 on a socket for both.
+        assert_eq!(of("explain GET / --client-ip ::ffff:192.0.2.7"), "192.0.2.7");
+        let message = parse("explain GET / --client-ip 192.0.2").unwrap_err();
+        assert!(message.contains("192.0.2") && message.contains("--client-ip"), "{message}");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "explain GET",
+            "explain GET / --client-ip",
+            "explain GET / --client-ip 10.0.0.0/8",
             "explain GET / -H nocolon",
             "demo --port x",
             "chek",

@@ -138,9 +138,11 @@ portcullis explain says which entry point, router and chain of middlewares would
 that looks better does not.
 
 USAGE
-  portcullis explain METHOD URL [-H 'NAME: VALUE']... [--entrypoint NAME] [--api URL | --configFile=FILE]
+  portcullis explain METHOD URL [-H 'NAME: VALUE']... [--client-ip ADDRESS] [--entrypoint NAME]
+                     [--api URL | --configFile=FILE]
 
   -H, --header 'NAME: VALUE'   a header of the request; may be given again
+  --client-ip ADDRESS          who sends it, for ClientIP in rules (default 127.0.0.1)
   --entrypoint NAME            where the request arrives
   --api URL                    ask a running gateway
   --configFile FILE            read the files of this install configuration
@@ -148,6 +150,7 @@ USAGE
 EXAMPLES
   portcullis explain GET https://shop.example/cart --configFile=portcullis.toml
   portcullis explain GET http://shop.example/ -H 'X-Debug: 1' --api http://localhost:8080
+  portcullis explain GET https://admin.example/ --client-ip 10.0.0.7
 
 Exits with 0 if a router takes the request, with 1 if none does.
 ";

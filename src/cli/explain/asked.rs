@@ -1,6 +1,6 @@
 //! The request to explain, as rules look at it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use portcullis_middlewares::path;
@@ -21,6 +21,7 @@ pub(super) struct Asked {
     query: String,
     method: String,
     headers: HeaderMap,
+    client_ip: IpAddr,
 }
 
 /// How the request travels.
@@ -61,6 +62,7 @@ impl Asked {
             query: uri.query().unwrap_or_default().to_owned(),
             method: explain.method.clone(),
             headers,
+            client_ip: explain.client_ip,
         })
     }
 
@@ -96,6 +98,6 @@ impl Subject for Asked {
     }
 
     fn client_ip(&self) -> IpAddr {
-        Ipv4Addr::LOCALHOST.into()
+        self.client_ip
     }
 }

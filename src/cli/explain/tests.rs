@@ -16,6 +16,7 @@ http:
     broken: {rule: 'Host(`broken.test`)', service: none}
     safe: {rule: 'Host(`safe.test`)', service: s, tls: {}}
     parent: {rule: 'Host(`family.test`)'}
+    office: {rule: 'Host(`shop.test`) && Path(`/office`) && (ClientIP(`10.0.0.0/8`) || ClientIP(`2001:db8::/32`))', service: s}
     child: {rule: 'Path(`/child`)', service: s, parentRefs: [parent]}
   middlewares: {strip: {stripPrefix: {prefixes: [/cart]}}}
   services: {s: {loadBalancer: {servers: [{url: 'http://127.0.0.1:1'}]}}}
@@ -63,6 +64,20 @@ fn a_better_router_is_listed_with_what_does_not_fit() {
 #[test]
 fn the_path_is_seen_as_the_entry_point_leaves_it() {
     assert!(says(&lines(&["GET", "http://shop.test/a/../cart/1"]), "router cart@file takes it"));
+}
+
+#[test]
+fn rules_may_ask_who_the_client_is() {
+    let asked = |more: &[&str]| lines(&[&["GET", "http://shop.test/office"], more].concat());
+    for ip in ["10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3"] {
+        let found = asked(&["--client-ip", ip]);
+        assert_eq!(found[1], "router office@file takes it", "{ip}");
+    }
+    for more in [&["--client-ip", "192.0.2.1"][..], &[]] {
+        let found = asked(more);
+        assert_eq!(found[1], "router shop@file takes it", "{more:?}");
+        assert!(says(&found, "): ClientIP(`10.0.0.0/8`), ClientIP(`2001:db8::/32`)"), "{found:#?}");
+    }
 }
 
 #[test]
