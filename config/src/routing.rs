@@ -1,14 +1,18 @@
 //! `Routing`: what a provider provides. Traefik calls it the dynamic configuration.
 
 pub mod http;
+pub mod places;
 pub mod tcp;
 pub mod tls;
 pub mod udp;
 
 mod typing;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use self::places::Places;
 use crate::problem::Problem;
 use crate::tree::Tree;
 
@@ -24,6 +28,9 @@ pub struct Routing {
     pub udp: udp::Udp,
     /// Certificates, TLS options and stores.
     pub tls: tls::Tls,
+    /// Where the objects stand in their source, as far as it can tell.
+    #[serde(skip)]
+    pub places: Arc<Places>,
 }
 
 impl Routing {

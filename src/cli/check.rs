@@ -130,11 +130,44 @@ mod tests {
             ["error: ", "http router `a@file`"],
             ["error: ", "sub/b.yaml:4"],
             ["error: ", "c.toml"],
-            ["error: http router `c@file`", "none@file"],
+            ["error: ", "d.yml:1:18: http router `c@file`: service `none@file`"],
             ["warning: flag --tracing", "not served"],
         ] {
             let said = |line: &&&str| line.starts_with(parts[0]) && line.contains(parts[1]);
             assert!(lines.iter().any(|line| said(&line)), "{parts:?}: {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn what_compiling_finds_stands_where_its_object_stands() {
+        let yaml = "http:\n  routers:\n    a:\n      rule: Host(`a`)\n      service: none\n\
+                    \x20   b: {rule: 'Hots(`b`)', service: s}\n  middlewares:\n\
+                    \x20   m:\n      stripPrefixRegex: {regex: ['(']}\n";
+        let toml = "[http.services.s.loadBalancer]\nservers = []\n\n\
+                    [http.services.t.loadBalancer]\nservers = [{ url = 'ftp://x' }]\n\
+                    [http.routers.two]\nrule = 'Host(`two`)'\nservice = 'none'\n\
+                    entryPoints = ['web', 'websecure']\n";
+        let files = [("routes/a.yml", yaml), ("routes/b.toml", toml)];
+        let flags = [
+            "--entryPoints.web.address=:80",
+            "--entryPoints.websecure.address=:443",
+            "--entryPoints.websecure.http.tls",
+        ];
+        let report = check(&files, &flags, &["routes"]);
+        for (place, object) in [
+            ("a.yml:3", "http router `a@file`"),
+            ("a.yml:3", "http router `websecure-a@file`"),
+            ("a.yml:6", "http router `b@file`"),
+            ("a.yml:8", "http middleware `m@file`"),
+            ("b.toml:4", "http service `t@file`"),
+            ("b.toml:6", "http router `two@file`"),
+            ("b.toml:6", "http router `websecure-two@file`"),
+        ] {
+            let said = |line: &str| {
+                let (at, what) = (line.find(place), line.find(object));
+                at.is_some_and(|at| what.is_some_and(|what| at < what))
+            };
+            assert!(report.text.lines().any(said), "{place} {object}: {}", report.text);
         }
     }
 

@@ -20,7 +20,8 @@ pub fn merge(
     let mut merged = Configuration::default();
     let mut copies = HashMap::new();
     for (provider, published) in said {
-        let Routing { http, tcp, udp, tls } = &published.routing;
+        let Routing { http, tcp, udp, tls, places } = &published.routing;
+        merged.places.push((Arc::clone(provider), Arc::clone(places)));
         for (name, router) in &http.routers {
             let name = Name::qualify(name, provider);
             let names = add_router(&mut merged.routers, name.clone(), router.clone(), entry_points);

@@ -49,7 +49,7 @@ pub fn compile(
     let old = previous.map_or(&empty, |snapshot| &snapshot.kept);
     let mut compiling = Compiling::new(configuration, context, old);
     for problem in prepared.problems() {
-        compiling.report.problems.push(problem.clone());
+        compiling.list(problem.clone());
     }
     compiling.compile_services();
     compiling.check_middlewares();
@@ -142,6 +142,13 @@ impl<'a> Compiling<'a> {
     /// Adds a problem found by this compile.
     fn add(&mut self, problem: Problem) {
         self.note_problem(&problem);
+        self.list(problem);
+    }
+
+    /// Adds a problem to the report, with the place of the object that it is about.
+    fn list(&mut self, problem: Problem) {
+        let at = problem.at.clone().or_else(|| self.configuration.place(&problem.about));
+        let problem = problem.at(at);
         if !self.report.problems.contains(&problem) {
             self.report.problems.push(problem);
         }

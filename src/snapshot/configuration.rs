@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use portcullis_config::problem::{About, At, Kind};
 use portcullis_config::routing::http::{
     Middleware, Observability, Router, RouterTls, ServersTransport, Service,
 };
+use portcullis_config::routing::places::Places;
 use portcullis_config::routing::{tcp, tls, udp};
 use portcullis_config::{Name, Problem};
 
@@ -28,6 +30,25 @@ pub struct Configuration {
     pub tls: tls::Tls,
     /// Defects found by providers and by the merge, with full names.
     pub problems: Vec<Problem>,
+    /// Where the objects of each provider stand.
+    pub places: Vec<(Arc<str>, Arc<Places>)>,
+}
+
+impl Configuration {
+    /// Where the object stands in its source, if that is known. `about` has its full name.
+    pub fn place(&self, about: &About) -> Option<At> {
+        let name = Name::verbatim(&about.name);
+        let (base, provider) = (name.base(), name.provider());
+        let of = |base: &str| {
+            let places =
+                self.places.iter().filter(|(it, _)| **it == *provider || provider.is_empty());
+            places.filter_map(|(_, places)| places.of(about.kind, base)).next().cloned()
+        };
+        let copied = matches!(about.kind, Kind::HttpRouter | Kind::TcpRouter);
+        // The copy of a router on an entry point has that one's name before its own.
+        let behind = base.match_indices('-').map(|(dash, _)| &base[dash + 1..]);
+        of(base).or_else(|| behind.filter(|_| copied).find_map(of))
+    }
 }
 
 /// What routers take from an entry point.

@@ -3,10 +3,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 
 use super::http::Middleware;
+use super::places::Places;
 use super::{Routing, http, tcp};
 use crate::problem::{Kind, Problem};
 use crate::tree::decode::{Mismatch, decode, decode_collect, elements, nearest};
@@ -28,10 +31,10 @@ pub(super) fn routing(tree: &Tree) -> (Routing, Vec<Problem>) {
 }
 
 fn http(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
-    let http = &mut routing.http;
+    let (http, places) = (&mut routing.http, Arc::make_mut(&mut routing.places));
     let sections = ["routers", "services", "middlewares", "serversTransports", "models"];
     for (section, tree) in fields(tree, "http", &sections, problems) {
-        let mut part = Part { path: format!("http.{section}"), tree, problems };
+        let mut part = Part { path: format!("http.{section}"), tree, problems, places };
         match section {
             "routers" => part.read(Kind::HttpRouter, router, &mut http.routers),
             "services" => part.read(Kind::HttpService, whole, &mut http.services),
@@ -45,10 +48,10 @@ fn http(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
 }
 
 fn tcp(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
-    let tcp = &mut routing.tcp;
+    let (tcp, places) = (&mut routing.tcp, Arc::make_mut(&mut routing.places));
     let sections = ["routers", "services", "middlewares", "serversTransports", "models"];
     for (section, tree) in fields(tree, "tcp", &sections, problems) {
-        let mut part = Part { path: format!("tcp.{section}"), tree, problems };
+        let mut part = Part { path: format!("tcp.{section}"), tree, problems, places };
         match section {
             "routers" => part.read(Kind::TcpRouter, router, &mut tcp.routers),
             "services" => part.read(Kind::TcpService, whole, &mut tcp.services),
@@ -62,22 +65,24 @@ fn tcp(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
 }
 
 fn udp(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
+    let (udp, places) = (&mut routing.udp, Arc::make_mut(&mut routing.places));
     for (section, tree) in fields(tree, "udp", &["routers", "services"], problems) {
-        let mut part = Part { path: format!("udp.{section}"), tree, problems };
+        let mut part = Part { path: format!("udp.{section}"), tree, problems, places };
         match section {
-            "routers" => part.read(Kind::UdpRouter, whole, &mut routing.udp.routers),
-            _ => part.read(Kind::UdpService, whole, &mut routing.udp.services),
+            "routers" => part.read(Kind::UdpRouter, whole, &mut udp.routers),
+            _ => part.read(Kind::UdpService, whole, &mut udp.services),
         }
     }
 }
 
 fn tls(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
+    let (tls, places) = (&mut routing.tls, Arc::make_mut(&mut routing.places));
     for (section, tree) in fields(tree, "tls", &["certificates", "options", "stores"], problems) {
-        let mut part = Part { path: format!("tls.{section}"), tree, problems };
+        let mut part = Part { path: format!("tls.{section}"), tree, problems, places };
         match section {
-            "certificates" => part.read_list(Kind::TlsCertificate, &mut routing.tls.certificates),
-            "options" => part.read(Kind::TlsOptions, whole, &mut routing.tls.options),
-            _ => part.read(Kind::TlsStore, whole, &mut routing.tls.stores),
+            "certificates" => part.read_list(Kind::TlsCertificate, &mut tls.certificates),
+            "options" => part.read(Kind::TlsOptions, whole, &mut tls.options),
+            _ => part.read(Kind::TlsStore, whole, &mut tls.stores),
         }
     }
 }
@@ -141,12 +146,16 @@ struct Part<'a> {
     path: String,
     tree: &'a Tree,
     problems: &'a mut Vec<Problem>,
+    places: &'a mut Places,
 }
 
 impl Part<'_> {
     fn read<T>(&mut self, kind: Kind, read: Read<T>, objects: &mut IndexMap<String, T>) {
         for (name, tree) in map(self.tree, &self.path, self.problems) {
             let (object, mismatches) = read(tree);
+            if let Some(at) = &tree.at {
+                self.places.add(kind, name, at.clone());
+            }
             self.report(kind, name, mismatches, tree);
             if let Some(object) = object {
                 objects.insert(name.clone(), object);

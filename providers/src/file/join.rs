@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use portcullis_config::problem::{At, Kind};
@@ -52,6 +53,7 @@ impl<'a> Joined<'a> {
                 routing.tls.certificates.push(certificate.clone());
             }
         }
+        Arc::make_mut(&mut routing.places).add_all(&from.places);
         self.problems.extend(content.problems.iter().cloned());
     }
 }
