@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::harness::server::{Seen, Server};
-use crate::harness::{Gateway, all_to, nobody, service};
+use crate::harness::{Gateway, all_to, free_port, service};
 
 /// Two servers: `admin` behind a router that lets nobody in, `open` for everything else.
 struct Guarded {
@@ -311,12 +311,12 @@ fn ghsa_7jmw_8259_q9jx_mapped_addresses_are_ipv4() {
             service("it", &[server.address])
         )
     };
-    let both = nobody();
+    let both = free_port();
     // All addresses, IPv6 and IPv4 on one socket: clients of IPv4 come as `::ffff:127.0.0.1`.
-    let install = format!("[entryPoints.both]\naddress = \":{}\"\n", both.port());
+    let install = format!("[entryPoints.both]\naddress = \":{}\"\n", both);
     let mut gateway = Gateway::with(&install, &routes("127.0.0.0/8"));
     let ask = |target: &str| {
-        let address = SocketAddr::from(([127, 0, 0, 1], both.port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], both));
         let mut client = crate::harness::client::Client::connect(address);
         client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         client.response().status

@@ -5,6 +5,7 @@ pub(crate) mod frames;
 pub(crate) mod load;
 pub(crate) mod server;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -200,6 +201,34 @@ impl Gateway {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
+    /// Open sockets that are connected, to clients and servers alike.
+    pub(crate) fn connections(&self) -> usize {
+        let sockets: HashSet<String> = fs::read_dir(self.proc("fd"))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|link| {
+                Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned())
+            })
+            .collect();
+        // State 01 is established, 08 is closed by the other side alone; the inode is the tenth field.
+        let connected = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            matches!(fields.get(3), Some(&("01" | "08")))
+                && fields.get(9).is_some_and(|inode| sockets.contains(*inode))
+        };
+        let tables = ["net/tcp", "net/tcp6"]
+            .map(|table| fs::read_to_string(self.proc(table)).unwrap_or_default());
+        tables.iter().flat_map(|table| table.lines()).filter(|line| connected(line)).count()
+    }
+
+    /// The value behind this beginning of a line of the metrics, which are asked for at the entry point `secure`.
+    pub(crate) fn metric(&self, beginning: &str) -> Option<f64> {
+        let mut client = Client::connect(self.secure);
+        client.send("GET /metrics HTTP/1.1\r\nHost: it.example\r\n\r\n");
+        let response = client.response();
+        response.text().lines().find_map(|line| line.strip_prefix(beginning)?.trim().parse().ok())
+    }
+
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> u64 {
         let status = fs::read_to_string(self.proc("status")).unwrap();
@@ -249,6 +278,11 @@ fn free_addresses<const N: usize>() -> [SocketAddr; N] {
 pub(crate) fn nobody() -> SocketAddr {
     let [address] = free_addresses();
     address
+}
+
+/// A port on which nobody listens, at any address of this machine.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
 }
 
 fn marked(routes: &str, generation: u32) -> String {

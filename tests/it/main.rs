@@ -18,3 +18,4 @@ mod proxy_protocol;
 mod reload;
 mod smuggling;
 mod tls;
+mod workers;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::client::Client;
 use crate::harness::server::{Seen, Server};
-use crate::harness::{DEADLINE, Gateway, all_to, frames, nobody, service, until};
+use crate::harness::{DEADLINE, Gateway, all_to, frames, free_port, service, until};
 use crate::tls::Secure;
 
 /// Tests connect from 127.0.0.1.
@@ -157,7 +157,7 @@ fn insecure_believes_everybody() {
 #[test]
 fn a_trusted_address_is_the_same_on_a_socket_for_both_families() {
     let server = Server::saying("served");
-    let both = nobody().port();
+    let both = free_port();
     let install = format!(
         "[entryPoints.both]\naddress = \":{both}\"\n\
          [entryPoints.both.proxyProtocol]\ntrustedIPs = [\"127.0.0.1\"]\n"
