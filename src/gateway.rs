@@ -2,6 +2,8 @@
 
 mod internal;
 mod observation;
+#[cfg(debug_assertions)]
+mod panics;
 pub(crate) mod preview;
 mod settings;
 mod sockets;
@@ -23,8 +25,8 @@ use crate::install::{Install, Protocol};
 use crate::net::drain::Drainer;
 use crate::net::live::Live;
 use crate::net::task;
-use crate::observe::Observer;
 use crate::observe::series::{EntryPointSeries, Switch};
+use crate::observe::{self, Observer};
 use crate::reload::watch::{self, Pace, Reload};
 use crate::snapshot::Snapshot;
 use crate::snapshot::compile::Context;
@@ -43,6 +45,7 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
         .context("cannot start the control runtime")?;
     task::set_runtimes(count, control.handle().clone());
     let log = observation::log(&loaded.install)?;
+    observe::panics::take();
     let observer = observation::observer(&loaded.install, &log)?;
     control.block_on(serve(loaded, observer, count))
 }

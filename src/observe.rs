@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod log;
 pub mod metrics;
+pub mod panics;
 pub mod process;
 pub mod record;
 pub mod series;
@@ -11,11 +12,10 @@ pub mod sink;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ::prometheus::proto::MetricFamily;
-use portcullis_middlewares::Fault;
 use portcullis_middlewares::exchange::Facts;
 
 use self::access_log::AccessLog;
@@ -36,7 +36,6 @@ pub struct Observer {
     log: Option<Arc<Sink>>,
     /// Open connections by entry point.
     open: HashMap<Arc<str>, Arc<AtomicI64>>,
-    panics: AtomicU64,
     stopping: AtomicBool,
 }
 
@@ -76,9 +75,6 @@ impl Observer {
     pub fn finish(&self, record: &Record) {
         let took = record.exchange.start.elapsed();
         record.exchange.facts(|facts| {
-            if facts.fault == Some(Fault::Panic) {
-                self.panics.fetch_add(1, Relaxed);
-            }
             if let Some(metrics) = &self.metrics {
                 count(metrics, record, facts, took);
             }
@@ -142,8 +138,8 @@ impl Observer {
             prometheus::gauges("traefik_open_connections", "Open connections.", open.collect()),
             prometheus::counters(
                 "portcullis_panics_total",
-                "Requests that a defect of the gateway ended.",
-                vec![prometheus::counter(&[], self.panics.load(Relaxed))],
+                "Panics: defects of the gateway, each of which ended a request or a connection at most.",
+                vec![prometheus::counter(&[], panics::count())],
             ),
             prometheus::gauges(
                 "portcullis_build_info",

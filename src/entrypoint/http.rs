@@ -91,7 +91,7 @@ impl Http {
 async fn run(route: &Route, request: Request, record: &Record) -> Response {
     let answer = AssertUnwindSafe(route.run(request, &record.exchange)).catch_unwind().await;
     answer.unwrap_or_else(|_| {
-        tracing::error!(router = %route.series.name, "a request panicked; please report this");
+        tracing::error!(router = %route.series.name, "a request ended in a panic");
         record.exchange.note(|facts| facts.fault = Some(Fault::Panic));
         fault::answer(Fault::Panic)
     })

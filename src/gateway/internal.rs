@@ -54,6 +54,9 @@ impl Services {
             installed.internal.push(API.to_owned());
             made.push((API, Arc::new(Api::new(installed, Arc::clone(&seen)))));
         }
+        // Last, so that the API does not list it.
+        #[cfg(debug_assertions)]
+        made.push(("panic@internal", Arc::new(super::panics::Panics)));
         let by_name = made.into_iter().map(|(name, it)| (Name::verbatim(name), it)).collect();
         Self { by_name, seen, providers }
     }

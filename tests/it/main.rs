@@ -13,6 +13,8 @@ mod faults;
 mod floods;
 mod h2;
 mod limits;
+mod outages;
+mod panics;
 mod protocol;
 mod proxy_protocol;
 mod reload;
