@@ -1,6 +1,8 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
 pub mod drain;
+#[cfg(test)]
+pub(crate) mod future_size;
 pub mod listen;
 pub mod live;
 pub mod per_worker;

@@ -96,3 +96,15 @@ async fn run(route: &Route, request: Request, record: &Record) -> Response {
         fault::answer(Fault::Panic)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::future_size::{assert_within, of_3};
+
+    #[test]
+    fn a_request_takes_little_memory() {
+        assert_within("a request", of_3(<Http as Handler>::handle), 1000..=2560);
+        assert_within("a request after its routing", of_3(run), 1000..=2560);
+    }
+}

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::http::Http;
 use crate::http::serve::{Protocol, Session};
 use crate::http::settings::{Append, Settings};
-use crate::net::drain::Drain;
+use crate::net::drain::{Drain, Hold};
 use crate::net::proxy_protocol::{self, Trust};
 use crate::net::task;
 use crate::observe::Observer;
@@ -63,15 +63,15 @@ impl Entrance {
     }
 
     fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let entrance = Arc::clone(self);
-        let hold = self.drain.hold();
-        task::spawn(async move {
-            let _open = entrance.observer.connection_opened(&entrance.name);
-            let _hold = hold;
-            if let Err(error) = entrance.connection(stream, peer).await {
-                tracing::debug!(entry_point = %entrance.name, %peer, %error, "connection ended");
-            }
-        });
+        task::spawn(Arc::clone(self).run(stream, peer, self.drain.hold()));
+    }
+
+    /// The task of a connection.
+    async fn run(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _hold: Hold) {
+        let _open = self.observer.connection_opened(&self.name);
+        if let Err(error) = self.connection(stream, peer).await {
+            tracing::debug!(entry_point = %self.name, %peer, %error, "connection ended");
+        }
     }
 
     async fn connection(
@@ -109,16 +109,21 @@ impl Entrance {
         let local = addresses.1.ip().to_canonical();
         let index = self.handler.index;
         let limit = self.settings.read_timeout.unwrap_or(HANDSHAKE).min(HANDSHAKE);
-        let accepted = accept::accept(stream, limit, move |name| {
-            let entry_point = snapshot.entry_points.get(index);
-            let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
-            entry_point.policy.choose(name, local)
-        })
-        .await
-        .map_err(io::Error::other)?;
-        let protocol = if accepted.is_http2() { Protocol::Http2 } else { Protocol::Http1 };
-        let session = self.session(addresses, Some(accepted.tls));
-        session.serve(accepted.stream, Bytes::new(), protocol).await;
+        // Both boxed: the stream is large and moves through several futures, and the task of a connection would have
+        // room for the larger of plain and secure.
+        let (stream, tls, protocol) = {
+            let accepted = accept::accept(stream, limit, move |name| {
+                let entry_point = snapshot.entry_points.get(index);
+                let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
+                entry_point.policy.choose(name, local)
+            });
+            let accepted = accepted.await.map_err(io::Error::other)?;
+            let http2 = accepted.is_http2();
+            let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
+            (Box::new(accepted.stream), accepted.tls, protocol)
+        };
+        let session = self.session(addresses, Some(tls));
+        Box::pin(session.serve(stream, Bytes::new(), protocol)).await;
         Ok(())
     }
 
@@ -136,7 +141,8 @@ impl Entrance {
             protocol = tokio::time::timeout(limit, preface(&mut stream, &mut prefix)).await??;
         }
         let session = self.session(addresses, None);
-        session.serve(stream, prefix.freeze(), protocol).await;
+        // Boxed, as with TLS.
+        Box::pin(session.serve(stream, prefix.freeze(), protocol)).await;
         Ok(())
     }
 
@@ -177,5 +183,24 @@ async fn preface(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Prot
         if !H2_PREFACE.starts_with(read) || stream.read_buf(read).await? == 0 {
             return Ok(Protocol::Http1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::server::TlsStream;
+
+    use super::*;
+    use crate::net::future_size::{assert_within, of_3, of_4};
+
+    #[test]
+    fn a_connection_takes_little_memory() {
+        assert_within("the task of a connection", of_4(Entrance::run), 300..=1024);
+        let plain = of_4(Session::<Http>::serve::<TcpStream>);
+        assert_within("HTTP on a connection", plain, 1000..=4096);
+        let secure = of_4(Session::<Http>::serve::<Box<TlsStream<TcpStream>>>);
+        assert_within("HTTP on TLS", secure, 1000..=4096);
+        assert_within("a TLS stream", size_of::<TlsStream<TcpStream>>(), 500..=2048);
+        assert_within("TLS until HTTP begins", of_3(Entrance::secure), 100..=1024);
     }
 }

@@ -210,3 +210,9 @@ fn workers_share_one_position() {
     });
     assert_eq!(sums, [750; 4]);
 }
+
+#[test]
+fn a_request_to_a_server_takes_little_memory() {
+    use crate::net::future_size::{assert_within, of_3};
+    assert_within("a request to a server", of_3(Balancer::call), 1000..=2304);
+}
