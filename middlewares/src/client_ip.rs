@@ -110,8 +110,11 @@ fn forwarded_for(request: &Request) -> impl Iterator<Item = &[u8]> {
 /// Reads `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`, `192.0.2.1:80` and `[2001:db8::1]:80`.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    let without_zone = text.split_once('%').map_or(text, |(address, _)| address);
-    let plain = without_zone.parse::<IpAddr>();
+    // Only addresses of IPv6 have zones.
+    let plain = match text.split_once('%') {
+        Some((address, _)) => address.parse::<Ipv6Addr>().map(IpAddr::V6),
+        None => text.parse::<IpAddr>(),
+    };
     let found = plain.or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
     found.ok().map(|address| address.to_canonical())
 }
@@ -162,7 +165,7 @@ mod tests {
         ] {
             assert_eq!(find(&depth(1), &[text]).unwrap(), expected, "{text}");
         }
-        for text in ["unknown", "010.0.0.1", "10.0.0.1:x", "\u{e4}"] {
+        for text in ["unknown", "010.0.0.1", "10.0.0.1:x", "10.0.0.1%eth0", "\u{e4}"] {
             assert_eq!(find(&depth(1), &[text]), None, "{text}");
         }
     }

@@ -106,13 +106,13 @@ impl Test {
             }
             Self::HeaderRegexp(name, pattern) => {
                 let mut values = subject.headers().get_all(name).iter();
-                values.any(|found| pattern.is_match(found.as_bytes()))
+                values.any(|found| fits(pattern, found.as_bytes()))
             }
             Self::Query(key, value) => {
                 query::any(subject.query(), key, |found| found == value.as_bytes())
             }
             Self::QueryRegexp(key, pattern) => {
-                query::any(subject.query(), key, |found| pattern.is_match(found))
+                query::any(subject.query(), key, |found| fits(pattern, found))
             }
             Self::ClientIp(ranges) => ranges.contains(subject.client_ip()),
             Self::Never => false,
@@ -130,6 +130,20 @@ impl Test {
             Self::HeaderRegexp(..) | Self::QueryRegexp(..) => 4,
         }
     }
+}
+
+/// Whether the pattern matches. Go, and so Traefik, takes each byte that is no text for U+FFFD, which `.` matches; here `.`
+/// would not, and a rule that guards what has any value would be slipped past.
+fn fits(pattern: &Regex, found: &[u8]) -> bool {
+    if std::str::from_utf8(found).is_ok() {
+        return pattern.is_match(found);
+    }
+    let mut text = String::with_capacity(found.len());
+    for chunk in found.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    pattern.is_match(text.as_bytes())
 }
 
 /// The host from its first dot on: what a wildcard name compares with.

@@ -153,7 +153,9 @@ fn push_printable(line: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '\n' | '\t' | ' ' => line.push(' '),
-            c if c.is_control() => line.extend(c.escape_default()),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                line.extend(c.escape_default());
+            }
             c => line.push(c),
         }
     }

@@ -1,5 +1,7 @@
 //! Advisories of gateways by name: what each was must not be possible here.
 
+mod others;
+
 use std::net::SocketAddr;
 
 use crate::harness::server::{Seen, Server};
@@ -172,7 +174,7 @@ fn cve_2024_45410_and_2026_29054_connection_cannot_name_forwarded_fields() {
 }
 
 #[test]
-fn cve_2024_52003_and_2026_35051_strangers_say_no_forwarded_fields() {
+fn cve_2024_52003_and_2026_35051_and_54764_strangers_say_no_forwarded_fields() {
     let server = Server::saying("open");
     let gateway = Gateway::new(&all_to(&[server.address]));
     let seen = seen_with(
@@ -189,6 +191,7 @@ fn cve_2024_52003_and_2026_35051_strangers_say_no_forwarded_fields() {
     assert_eq!(seen.header("x-forwarded-uri"), None);
     assert_eq!(seen.header("x-forwarded-method"), None);
     assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(seen.header("x-forwarded-port"), Some("80"));
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn headers_without_addresses_leave_the_peer() {
 }
 
 #[test]
-fn cve_2024_45806_a_peer_that_is_not_trusted_is_read_and_not_believed() {
+fn a_peer_that_is_not_trusted_is_read_and_not_believed() {
     let server = Server::saying("served");
     let gateway = Gateway::with(STRANGERS, &all_to(&[server.address]));
     for (name, header, _) in telling() {

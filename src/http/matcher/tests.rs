@@ -98,6 +98,24 @@ fn wildcard_takes_exactly_one_label() {
 }
 
 #[test]
+fn bytes_that_are_no_text_match_like_the_replacement_character() {
+    let mut sample = Sample::query("q=%ff&r=a%c3%28");
+    let value = HeaderValue::from_bytes(b"a\xff\xfe").unwrap();
+    sample.headers.append(HeaderName::from_static("x-a"), value);
+    for rule in [
+        "HeaderRegexp(`x-a`, `^.+$`)",
+        "HeaderRegexp(`x-a`, `^a..$`)",
+        "HeaderRegexp(`x-a`, `^a\\x{FFFD}+$`)",
+        "HeaderRegexp(`x-a`, `^[^b]*$`)",
+        "QueryRegexp(`q`, `^.$`)",
+        "QueryRegexp(`r`, `^a.\\($`)",
+    ] {
+        assert!(matches(rule, &sample), "{rule}");
+    }
+    assert!(!matches("HeaderRegexp(`x-a`, `^a.$`)", &sample));
+}
+
+#[test]
 fn host_regex_sees_the_lower_case_host() {
     assert!(host("HostRegexp(`^a\\d+\\.com$`)", "a12.com"));
     assert!(!host("HostRegexp(`A`)", "a.com"));

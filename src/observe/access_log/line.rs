@@ -96,16 +96,22 @@ impl Field<'_> {
     }
 }
 
-/// Appends `text` so that it ends neither a quotation nor the line.
+/// Appends `text` so that it ends neither a quotation nor the line, and moves no cursor of a terminal.
 pub(super) fn escape(buffer: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => buffer.extend_from_slice(&[b'\\', byte]),
-            0..0x20 | 0x7f => {
-                write!(buffer, "\\x{byte:02x}").expect("writing to memory cannot fail");
+    for letter in text.chars() {
+        let written = match letter {
+            '"' | '\\' => write!(buffer, "\\{letter}"),
+            '\0'..='\x1f' | '\x7f' => write!(buffer, "\\x{:02x}", letter as u32),
+            // Control characters of ISO 6429, and what else some readers take for the end of a line.
+            '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                write!(buffer, "\\u{:04x}", letter as u32)
             }
-            byte => buffer.push(byte),
-        }
+            _ => {
+                buffer.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
+            }
+        };
+        written.expect("writing to memory cannot fail");
     }
 }
 

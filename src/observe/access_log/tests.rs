@@ -188,3 +188,10 @@ fn internal_services_are_left_out_unless_wanted() {
         assert_eq!(bench.lines(), lines);
     }
 }
+
+#[test]
+fn no_text_ends_a_line_or_moves_a_cursor() {
+    let mut buffer = Vec::new();
+    line::escape(&mut buffer, "a\"\\\n\u{7f}\u{85}\u{9b}\u{2028}ü€");
+    assert_eq!(String::from_utf8(buffer).unwrap(), r#"a\"\\\x0a\x7f\u0085\u009b\u2028ü€"#);
+}
