@@ -15,6 +15,7 @@ mod h2;
 mod limits;
 mod outages;
 mod panics;
+mod pressure;
 mod protocol;
 mod proxy_protocol;
 mod reload;

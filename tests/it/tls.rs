@@ -166,3 +166,74 @@ fn cve_2026_53622_a_connection_for_one_host_is_no_way_to_a_stricter_one() {
     }
     assert_eq!(secure.server.count(), 0);
 }
+
+#[test]
+fn ghsa_gv8r_9rw9_9697_the_policy_of_a_name_is_the_same_for_every_protocol() {
+    let secure = Secure::new();
+    for protocols in [&[][..], &[&b"http/1.1"[..]], &[&b"h2"[..]], &[&b"h2"[..], b"http/1.1"]] {
+        let mut client = secure.connect("strict.example", WHOLE, protocols);
+        let _ = client.try_send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert!(!client.try_response("GET").is_ok_and(|response| response.is_some()));
+    }
+    assert_eq!(secure.server.count(), 0);
+}
+
+#[test]
+fn cve_2024_39321_early_data_is_never_taken() {
+    let secure = Secure::new();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(secure.roots.clone())
+        .with_no_client_auth();
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
+        let name = ServerName::try_from("open.example").unwrap();
+        let stream = TcpStream::connect(secure.gateway.secure).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(&config), name).unwrap();
+        // A session could be resumed by now; its ticket allows no early data.
+        assert!(connection.early_data().is_none());
+        let mut stream = StreamOwned::new(connection, stream);
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: open.example\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        kinds.push(stream.conn.handshake_kind().unwrap());
+    }
+    // Otherwise the test says nothing.
+    assert_eq!(kinds[2], rustls::HandshakeKind::Resumed);
+}
+
+#[test]
+fn key_update_flood() {
+    let secure = Secure::new();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(secure.roots.clone())
+        .with_no_client_auth();
+    let name = ServerName::try_from("open.example").unwrap();
+    let socket = TcpStream::connect(secure.gateway.secure).unwrap();
+    socket.set_write_timeout(Some(DEADLINE)).unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = StreamOwned::new(connection, socket);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: open.example\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 16]).unwrap();
+    let before = secure.gateway.resident();
+    // Each wants an answer, and none of the answers is read.
+    for _ in 0..20_000 {
+        if stream.conn.refresh_traffic_keys().is_err() || stream.flush().is_err() {
+            break;
+        }
+    }
+    assert_eq!(secure.status("open.example", "open.example", WHOLE), Some(200));
+    let grown = secure.gateway.resident().saturating_sub(before);
+    assert!(grown < 24 * 1024, "{grown} KiB more after the flood");
+}
