@@ -24,6 +24,7 @@ use crate::entrypoint::tcp::Entrance;
 use crate::install::{Install, Protocol};
 use crate::net::drain::Drainer;
 use crate::net::live::Live;
+use crate::net::memory;
 use crate::net::task;
 use crate::observe::series::{EntryPointSeries, Switch};
 use crate::observe::{self, Observer};
@@ -77,6 +78,7 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     shared.begin(seen, named.zip(states.iter().cloned()).collect());
     let workers = start(&install, &entrances, count)?;
     task::spawn(pool::sweep_forever());
+    task::spawn(memory::watch_forever());
     task::spawn(reload.run());
     let gateway = Gateway { install, observer, drainer, entrances, states, workers };
     gateway.until_told().await?;

@@ -5,6 +5,7 @@ pub mod drain;
 pub(crate) mod future_size;
 pub mod listen;
 pub mod live;
+pub mod memory;
 pub mod per_worker;
 pub mod proxy_protocol;
 pub mod task;

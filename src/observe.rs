@@ -23,6 +23,7 @@ use self::metrics::{Key, Metrics, Sample, prometheus};
 use self::record::Record;
 use self::series::Switch;
 use self::sink::Sink;
+use crate::net::memory;
 
 /// How long the end of the process may wait for logs to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -140,6 +141,11 @@ impl Observer {
                 "portcullis_panics_total",
                 "Panics: defects of the gateway, each of which ended a request or a connection at most.",
                 vec![prometheus::counter(&[], panics::count())],
+            ),
+            prometheus::counters(
+                "portcullis_memory_refused_total",
+                "Connections refused or ended because memory was near the limit of the control group.",
+                vec![prometheus::counter(&[], memory::refused())],
             ),
             prometheus::gauges(
                 "portcullis_build_info",

@@ -15,6 +15,7 @@ use super::http::Http;
 use crate::http::serve::{Protocol, Session};
 use crate::http::settings::{Append, Settings};
 use crate::net::drain::{Drain, Hold};
+use crate::net::memory::{self, Admitted, Bounded};
 use crate::net::proxy_protocol::{self, Trust};
 use crate::net::task;
 use crate::observe::Observer;
@@ -63,11 +64,14 @@ impl Entrance {
     }
 
     fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        task::spawn(Arc::clone(self).run(stream, peer, self.drain.hold()));
+        // Closed at once where memory is short: a client that is refused can ask elsewhere.
+        let Some(admitted) = memory::admit() else { return };
+        let held = (self.drain.hold(), admitted);
+        task::spawn(Arc::clone(self).run(stream, peer, held));
     }
 
     /// The task of a connection.
-    async fn run(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _hold: Hold) {
+    async fn run(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _held: (Hold, Admitted)) {
         let _open = self.observer.connection_opened(&self.name);
         if let Err(error) = self.connection(stream, peer).await {
             tracing::debug!(entry_point = %self.name, %peer, %error, "connection ended");
@@ -112,7 +116,7 @@ impl Entrance {
         // Both boxed: the stream is large and moves through several futures, and the task of a connection would have
         // room for the larger of plain and secure.
         let (stream, tls, protocol) = {
-            let accepted = accept::accept(stream, limit, move |name| {
+            let accepted = accept::accept(Bounded::new(stream), limit, move |name| {
                 let entry_point = snapshot.entry_points.get(index);
                 let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
                 entry_point.policy.choose(name, local)
@@ -142,6 +146,7 @@ impl Entrance {
         }
         let session = self.session(addresses, None);
         // Boxed, as with TLS.
+        let stream = Bounded::new(stream);
         Box::pin(session.serve(stream, prefix.freeze(), protocol)).await;
         Ok(())
     }
@@ -196,9 +201,9 @@ mod tests {
     #[test]
     fn a_connection_takes_little_memory() {
         assert_within("the task of a connection", of_4(Entrance::run), 300..=1024);
-        let plain = of_4(Session::<Http>::serve::<TcpStream>);
+        let plain = of_4(Session::<Http>::serve::<Bounded<TcpStream>>);
         assert_within("HTTP on a connection", plain, 1000..=4096);
-        let secure = of_4(Session::<Http>::serve::<Box<TlsStream<TcpStream>>>);
+        let secure = of_4(Session::<Http>::serve::<Box<TlsStream<Bounded<TcpStream>>>>);
         assert_within("HTTP on TLS", secure, 1000..=4096);
         assert_within("a TLS stream", size_of::<TlsStream<TcpStream>>(), 500..=2048);
         assert_within("TLS until HTTP begins", of_3(Entrance::secure), 100..=1024);

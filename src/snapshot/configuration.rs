@@ -40,9 +40,9 @@ impl Configuration {
         let name = Name::verbatim(&about.name);
         let (base, provider) = (name.base(), name.provider());
         let of = |base: &str| {
-            let places =
+            let mut places =
                 self.places.iter().filter(|(it, _)| **it == *provider || provider.is_empty());
-            places.filter_map(|(_, places)| places.of(about.kind, base)).next().cloned()
+            places.find_map(|(_, places)| places.of(about.kind, base)).cloned()
         };
         let copied = matches!(about.kind, Kind::HttpRouter | Kind::TcpRouter);
         // The copy of a router on an entry point has that one's name before its own.

@@ -316,7 +316,7 @@ fn ghsa_7jmw_8259_q9jx_mapped_addresses_are_ipv4() {
     };
     let both = free_port();
     // All addresses, IPv6 and IPv4 on one socket: clients of IPv4 come as `::ffff:127.0.0.1`.
-    let install = format!("[entryPoints.both]\naddress = \":{}\"\n", both);
+    let install = format!("[entryPoints.both]\naddress = \":{both}\"\n");
     let mut gateway = Gateway::with(&install, &routes("127.0.0.0/8"));
     let ask = |target: &str| {
         let address = SocketAddr::from(([127, 0, 0, 1], both));

@@ -13,6 +13,7 @@ mod faults;
 mod floods;
 mod h2;
 mod limits;
+mod memory;
 mod outages;
 mod panics;
 mod pressure;
