@@ -102,28 +102,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// response. The body is then read with [`Client::poll_body`].
     pub async fn send(&mut self, request: Request<Body>) -> Result<Response<()>, Box<Unanswered>> {
         let mut request = request;
-        self.wire.output.clear();
-        let size = request.body().size_hint().exact();
-        let framed = match encoder::frame_request(request.headers_mut(), size) {
-            Ok(framed) => framed,
+        let encoder = match self.write_head(&request) {
+            Ok(encoder) => encoder,
             Err(error) => {
+                self.wire.output.clear();
                 return Err(Box::new(Unanswered { request: None, sent: Sent::Nothing, error }));
             }
         };
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let out = self.wire.output.head();
-        encoder::request_line(out, request.method(), target);
-        encoder::fields(out, request.headers());
-        framed.line.append(out);
-        out.extend_from_slice(b"\r\n");
-        self.upload.encoder = framed.encoder;
+        self.upload.encoder = encoder;
         self.upload.body = std::mem::take(request.body_mut());
         let spare = match &self.upload.body {
             Body::Full(bytes) => Some(bytes.clone()),
             _ => None,
         };
         let untouched = self.upload.body.is_end();
-        let waits = framed.encoder != Encoder::None && expects_continue(request.headers());
+        let waits = encoder != Encoder::None && expects_continue(request.headers());
         let mut progress = Progress {
             interim: 0,
             first: !waits,
@@ -143,6 +136,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let whole = untouched || sent == Sent::Nothing;
             Box::new(Unanswered { request: whole.then_some(request), sent, error })
         })
+    }
+
+    fn write_head(&mut self, request: &Request<Body>) -> Result<Encoder, Error> {
+        self.wire.output.clear();
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let out = self.wire.output.head();
+        encoder::request_line(out, request.method(), target);
+        let said = encoder::fields_but_framing(out, request.headers())?;
+        let encoder = Encoder::of_request(out, said.length, request.body().size_hint().exact());
+        out.extend_from_slice(b"\r\n");
+        Ok(encoder)
     }
 
     fn poll_exchange(

@@ -8,11 +8,11 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, HOST,
     SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body::Frame;
 
-use super::Error;
 use super::output::Output;
+use super::{Error, head};
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,11 +140,48 @@ pub(super) fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCod
 /// Appends a line for each field.
 pub(super) fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
-        canonical(out, name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        field(out, name, value);
     }
+}
+
+fn field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    canonical(out, name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What a head says of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    /// The length of the body.
+    pub(super) length: Option<u64>,
+    /// Whether the connection ends with the message.
+    pub(super) closes: bool,
+    /// Whether it is dated.
+    dated: bool,
+}
+
+/// As [`fields`], without those about the framing of the body, which the encoder says.
+pub(super) fn fields_but_framing(out: &mut Vec<u8>, headers: &HeaderMap) -> Result<Said, Error> {
+    let mut said = Said::default();
+    for (name, value) in headers {
+        if *name == CONTENT_LENGTH {
+            let length = head::digits(value.as_bytes());
+            if length.is_none() || said.length.is_some_and(|other| Some(other) != length) {
+                return Err(Error::Body("its length is no number".into()));
+            }
+            said.length = length;
+            continue;
+        }
+        if *name == TRANSFER_ENCODING {
+            continue;
+        }
+        said.dated |= *name == DATE;
+        said.closes |= *name == CONNECTION && head::has_token(value.as_bytes(), "close");
+        field(out, name, value);
+    }
+    Ok(said)
 }
 
 /// Appends a name in canonical form, `X-Foo`; some old servers depend on it. Traefik: WebSocket has its own spelling.
@@ -169,93 +206,61 @@ fn capitals(out: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
-/// How a body ends. `size` is its length if that is known; `headers` keep only what agrees with it.
-pub(super) fn frame_response(
-    headers: &mut HeaderMap,
-    status: StatusCode,
-    version: Version,
-    method: &Method,
-    size: Option<u64>,
-) -> Result<Framed, Error> {
-    headers.remove(TRANSFER_ENCODING);
-    if status.is_informational() || status == StatusCode::NO_CONTENT {
-        headers.remove(CONTENT_LENGTH);
-        return Ok(Framed { encoder: Encoder::None, line: Line::None });
-    }
-    if status == StatusCode::NOT_MODIFIED {
-        // Traefik: Go's server tells no length of what it does not send.
-        headers.remove(CONTENT_LENGTH);
-        return Ok(Framed { encoder: Encoder::None, line: Line::None });
-    }
-    let told = super::head::length(headers).map_err(|_| Error::Body("two lengths".into()))?;
-    if *method == Method::HEAD {
-        // What a body would have been like is told, if it is known.
-        let line = match (told, size) {
-            (None, Some(size)) if size > 0 => Line::Length(size),
-            _ => Line::None,
-        };
-        return Ok(Framed { encoder: Encoder::None, line });
-    }
-    Ok(match (told, size) {
-        (Some(told), Some(size)) if told != size => {
-            headers.remove(CONTENT_LENGTH);
-            Framed { encoder: Encoder::Length(size), line: Line::Length(size) }
+impl Encoder {
+    /// How the body of a response ends, and its field appended. `size` is the length of the body if that is known,
+    /// `told` what the head says of it: a size that is known wins.
+    pub(super) fn of_response(
+        out: &mut Vec<u8>,
+        (status, version): (StatusCode, Version),
+        method: &Method,
+        told: Option<u64>,
+        size: Option<u64>,
+    ) -> Self {
+        if status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        {
+            // Traefik: Go's server tells no length of what it does not send, not even for 304.
+            return Self::None;
         }
-        (Some(length), _) => Framed { encoder: Encoder::Length(length), line: Line::None },
-        (None, Some(size)) => Framed { encoder: Encoder::Length(size), line: Line::Length(size) },
-        (None, None) if version == Version::HTTP_10 => {
-            Framed { encoder: Encoder::UntilEnd, line: Line::None }
-        }
-        (None, None) => Framed { encoder: Encoder::Chunked, line: Line::Chunked },
-    })
-}
-
-/// As [`frame_response`], for a request.
-pub(super) fn frame_request(headers: &mut HeaderMap, size: Option<u64>) -> Result<Framed, Error> {
-    headers.remove(TRANSFER_ENCODING);
-    let told = super::head::length(headers).map_err(|_| Error::Body("two lengths".into()))?;
-    Ok(match (told, size) {
-        (Some(told), Some(size)) if told != size => {
-            headers.remove(CONTENT_LENGTH);
-            Framed { encoder: Encoder::Length(size), line: Line::Length(size) }
-        }
-        (Some(length), _) => Framed { encoder: Encoder::Length(length), line: Line::None },
-        (None, Some(0)) => Framed { encoder: Encoder::None, line: Line::None },
-        (None, Some(size)) => Framed { encoder: Encoder::Length(size), line: Line::Length(size) },
-        (None, None) => Framed { encoder: Encoder::Chunked, line: Line::Chunked },
-    })
-}
-
-/// How a body goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Framed {
-    /// What writes it.
-    pub(super) encoder: Encoder,
-    /// What the head must say besides the fields that are there.
-    pub(super) line: Line,
-}
-
-/// A field about framing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    None,
-    Length(u64),
-    Chunked,
-}
-
-impl Line {
-    /// Appends the field.
-    pub(super) fn append(self, out: &mut Vec<u8>) {
-        match self {
-            Self::None => {}
-            Self::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Self::Length(length) => {
-                out.extend_from_slice(b"Content-Length: ");
-                decimal(out, length);
-                out.extend_from_slice(b"\r\n");
+        if *method == Method::HEAD {
+            // What a body would have been like is told, if it is known.
+            if let Some(length) = told.or(size.filter(|size| *size > 0)) {
+                content_length(out, length);
             }
+            return Self::None;
+        }
+        match size.or(told) {
+            Some(length) => {
+                content_length(out, length);
+                Self::Length(length)
+            }
+            None if version == Version::HTTP_10 => Self::UntilEnd,
+            None => Self::chunked(out),
         }
     }
+
+    /// As [`Encoder::of_response`], for a request.
+    pub(super) fn of_request(out: &mut Vec<u8>, told: Option<u64>, size: Option<u64>) -> Self {
+        match size.or(told) {
+            Some(0) if told.is_none() => Self::None,
+            Some(length) => {
+                content_length(out, length);
+                Self::Length(length)
+            }
+            None => Self::chunked(out),
+        }
+    }
+
+    fn chunked(out: &mut Vec<u8>) -> Self {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        Self::Chunked
+    }
+}
+
+fn content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    decimal(out, length);
+    out.extend_from_slice(b"\r\n");
 }
 
 thread_local! {
@@ -264,8 +269,8 @@ thread_local! {
 }
 
 /// Appends `Date` unless it is there (RFC 9110 section 6.6.1).
-pub(super) fn date(out: &mut Vec<u8>, headers: &HeaderMap) {
-    if headers.contains_key(DATE) {
+pub(super) fn date(out: &mut Vec<u8>, said: Said) {
+    if said.dated {
         return;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -319,22 +324,34 @@ mod tests {
 
     #[test]
     fn the_end_of_a_response_is_told() {
-        let framed = |headers: &mut HeaderMap, status: u16, version, method: &Method, size| {
-            let status = StatusCode::from_u16(status).unwrap();
-            let framed = frame_response(headers, status, version, method, size).unwrap();
-            (framed.encoder, framed.line)
+        let framed = |status: u16, version, method: &Method, told, size| {
+            let (mut out, status) = (Vec::new(), StatusCode::from_u16(status).unwrap());
+            let encoder = Encoder::of_response(&mut out, (status, version), method, told, size);
+            (encoder, String::from_utf8(out).unwrap())
         };
         let (get, head) = (&Method::GET, &Method::HEAD);
-        let mut none = HeaderMap::new();
         let (one, two) = (Version::HTTP_11, Version::HTTP_10);
-        assert_eq!(framed(&mut none, 200, one, get, None), (Encoder::Chunked, Line::Chunked));
-        assert_eq!(framed(&mut none, 200, two, get, None), (Encoder::UntilEnd, Line::None));
-        let whole = (Encoder::Length(4), Line::Length(4));
-        assert_eq!(framed(&mut none, 200, one, get, Some(4)), whole);
-        assert_eq!(framed(&mut none, 204, one, get, Some(4)), (Encoder::None, Line::None));
-        assert_eq!(framed(&mut none, 200, one, head, Some(4)), (Encoder::None, Line::Length(4)));
-        let mut told: HeaderMap = [(CONTENT_LENGTH, 7.into())].into_iter().collect();
-        assert_eq!(framed(&mut told, 200, one, get, None), (Encoder::Length(7), Line::None));
-        assert_eq!(framed(&mut told, 304, one, get, None), (Encoder::None, Line::None));
+        let length = |length: u64| format!("Content-Length: {length}\r\n");
+        let chunked = (Encoder::Chunked, "Transfer-Encoding: chunked\r\n".to_owned());
+        assert_eq!(framed(200, one, get, None, None), chunked);
+        assert_eq!(framed(200, two, get, None, None), (Encoder::UntilEnd, String::new()));
+        assert_eq!(framed(200, one, get, None, Some(4)), (Encoder::Length(4), length(4)));
+        assert_eq!(framed(200, one, get, Some(7), None), (Encoder::Length(7), length(7)));
+        assert_eq!(framed(200, one, get, Some(7), Some(4)), (Encoder::Length(4), length(4)));
+        assert_eq!(framed(204, one, get, None, Some(4)), (Encoder::None, String::new()));
+        assert_eq!(framed(304, one, get, Some(4), None), (Encoder::None, String::new()));
+        assert_eq!(framed(200, one, head, None, Some(4)), (Encoder::None, length(4)));
+        assert_eq!(framed(200, one, head, Some(7), Some(0)), (Encoder::None, length(7)));
+    }
+
+    #[test]
+    fn lengths_that_differ_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONTENT_LENGTH, 7.into());
+        let mut out = Vec::new();
+        assert_eq!(fields_but_framing(&mut out, &headers).unwrap().length, Some(7));
+        assert!(out.is_empty());
+        headers.append(CONTENT_LENGTH, 8.into());
+        assert!(fields_but_framing(&mut out, &headers).is_err());
     }
 }

@@ -42,17 +42,29 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
+/// Which of the fields about the message itself a head has, so that what is not there need not be looked up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noted {
+    length: bool,
+    coding: bool,
+    connection: bool,
+}
+
 /// The fields of a parsed head as a map. The values share the bytes of `head`.
-fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, Error> {
+fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<(HeaderMap, Noted), Error> {
     let mut headers = HeaderMap::with_capacity(parsed.len() + ADDED);
+    let mut noted = Noted::default();
     for field in parsed {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let name = name.map_err(|_| Error::Malformed("the name of a field"))?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
         let value = value.map_err(|_| Error::Malformed("the value of a field"))?;
+        noted.length |= name == CONTENT_LENGTH;
+        noted.coding |= name == TRANSFER_ENCODING;
+        noted.connection |= name == CONNECTION;
         headers.append(name, value);
     }
-    Ok(headers)
+    Ok((headers, noted))
 }
 
 /// Room for the fields of a head in `'a`.
@@ -99,15 +111,19 @@ fn version(minor: Option<u8>) -> Version {
 
 /// Parses the head of a request, which is all of `head`.
 pub(super) fn parse_request(head: &Bytes, limits: Limits) -> Result<Head<Request<()>>, Refusal> {
-    let mut message = with_room(head, limits.fields, request).map_err(refusal)?;
-    let length = one_length(message.headers_mut()).map_err(refusal)?;
-    let (version, headers) = (message.version(), message.headers());
-    let mut keep_alive = keeps_alive(version, headers);
-    let body = match coding(headers) {
+    let (mut message, noted) = with_room(head, limits.fields, request).map_err(refusal)?;
+    let version = message.version();
+    let headers = message.headers_mut();
+    let length = one_length(headers, noted).map_err(refusal)?;
+    let mut keep_alive = keeps_alive(version, headers, noted);
+    let body = match coding(headers, noted) {
         Coding::None => Decoder::of_length(length.unwrap_or(0)),
         Coding::Chunked if version == Version::HTTP_11 => {
             // A length beside a coding is an attempt at something, or a client that is lost (RFC 9112 section 6.1).
-            keep_alive &= length.is_none();
+            if length.is_some() {
+                keep_alive = false;
+                headers.remove(CONTENT_LENGTH);
+            }
             Decoder::chunked()
         }
         // HTTP/1.0 knows no codings.
@@ -124,7 +140,7 @@ fn refusal(error: Error) -> Refusal {
     }
 }
 
-fn request<'a>(head: &'a Bytes, room: Room<'_, 'a>) -> Result<Request<()>, Failed> {
+fn request<'a>(head: &'a Bytes, room: Room<'_, 'a>) -> Result<(Request<()>, Noted), Failed> {
     let mut parsed = httparse::Request::new(&mut []);
     let length = parsed.parse_with_uninit_headers(head, room).map_err(Failed::Parse)?;
     let wrong = || Failed::Other(Error::Malformed("the first line"));
@@ -137,8 +153,9 @@ fn request<'a>(head: &'a Bytes, room: Room<'_, 'a>) -> Result<Request<()>, Faile
     *request.uri_mut() =
         self::target(head.slice_ref(target.as_bytes()), request.method()).ok_or_else(wrong)?;
     *request.version_mut() = version(parsed.version);
-    *request.headers_mut() = fields(head, parsed.headers).map_err(Failed::Other)?;
-    Ok(request)
+    let (headers, noted) = fields(head, parsed.headers).map_err(Failed::Other)?;
+    *request.headers_mut() = headers;
+    Ok((request, noted))
 }
 
 /// The target in one of its four forms (RFC 9112 section 3.2).
@@ -179,21 +196,25 @@ pub(super) fn parse_response(
     limits: Limits,
     method: &Method,
 ) -> Result<Head<Response<()>>, Error> {
-    let mut message = with_room(head, limits.fields, response)?;
-    let length = one_length(message.headers_mut())?;
-    let (status, headers) = (message.status(), message.headers());
-    let mut keep_alive = keeps_alive(message.version(), headers);
+    let (mut message, noted) = with_room(head, limits.fields, response)?;
+    let (status, version) = (message.status(), message.version());
+    let headers = message.headers_mut();
+    let length = one_length(headers, noted)?;
+    let mut keep_alive = keeps_alive(version, headers, noted);
     let bodiless = *method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = match coding(headers) {
+    let body = match coding(headers, noted) {
         _ if bodiless => Decoder::Done,
         Coding::None => match length {
             Some(length) => Decoder::of_length(length),
             None => Decoder::UntilEnd,
         },
         Coding::Chunked => {
-            keep_alive &= length.is_none();
+            if length.is_some() {
+                keep_alive = false;
+                headers.remove(CONTENT_LENGTH);
+            }
             Decoder::chunked()
         }
         Coding::Other => return Err(Error::Malformed("the transfer coding")),
@@ -202,7 +223,7 @@ pub(super) fn parse_response(
     Ok(Head { message, body, keep_alive })
 }
 
-fn response<'a>(head: &'a Bytes, room: Room<'_, 'a>) -> Result<Response<()>, Failed> {
+fn response<'a>(head: &'a Bytes, room: Room<'_, 'a>) -> Result<(Response<()>, Noted), Failed> {
     let mut parsed = httparse::Response::new(&mut []);
     let length = httparse::ParserConfig::default()
         .parse_response_with_uninit_headers(&mut parsed, head, room)
@@ -215,8 +236,9 @@ fn response<'a>(head: &'a Bytes, room: Room<'_, 'a>) -> Result<Response<()>, Fai
     *response.status_mut() =
         parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(wrong)?;
     *response.version_mut() = version(parsed.version);
-    *response.headers_mut() = fields(head, parsed.headers).map_err(Failed::Other)?;
-    Ok(response)
+    let (headers, noted) = fields(head, parsed.headers).map_err(Failed::Other)?;
+    *response.headers_mut() = headers;
+    Ok((response, noted))
 }
 
 /// Parses trailers, with the empty line after them, which are all of `text`.
@@ -224,7 +246,7 @@ pub(super) fn parse_trailers(text: &Bytes) -> Result<HeaderMap, Error> {
     let mut room = [httparse::EMPTY_HEADER; FIELDS];
     match httparse::parse_headers(text, &mut room) {
         Ok(httparse::Status::Complete((length, parsed))) if length == text.len() => {
-            fields(text, parsed)
+            fields(text, parsed).map(|(trailers, _)| trailers)
         }
         Ok(_) => Err(Error::Malformed("the trailers")),
         Err(error) => Err(Failed::Parse(error).into()),
@@ -232,14 +254,17 @@ pub(super) fn parse_trailers(text: &Bytes) -> Result<HeaderMap, Error> {
 }
 
 /// Whether another message may follow (RFC 9112 section 9.3).
-fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
+fn keeps_alive(version: Version, headers: &HeaderMap, noted: Noted) -> bool {
+    if !noted.connection {
+        return version != Version::HTTP_10;
+    }
     let says = |token: &str| {
         let mut lines = headers.get_all(CONNECTION).iter();
         lines.any(|line| has_token(line.as_bytes(), token))
     };
     match version {
         Version::HTTP_10 => says("keep-alive") && !says("close"),
-        _ => !headers.contains_key(CONNECTION) || !says("close"),
+        _ => !says("close"),
     }
 }
 
@@ -250,7 +275,10 @@ pub(super) fn has_token(list: &[u8], token: &str) -> bool {
 }
 
 /// As [`length`]; of repetitions one stays (RFC 9110 section 8.6).
-fn one_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
+fn one_length(headers: &mut HeaderMap, noted: Noted) -> Result<Option<u64>, Error> {
+    if !noted.length {
+        return Ok(None);
+    }
     let found = length(headers)?;
     if let Some(length) = found
         && headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some()
@@ -261,7 +289,7 @@ fn one_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
 }
 
 /// The one length that `Content-Length` tells. Digits and nothing else, however often it is repeated.
-pub(super) fn length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     let mut found = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         let length = digits(value.as_bytes());
@@ -274,7 +302,8 @@ pub(super) fn length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     Ok(found)
 }
 
-fn digits(text: &[u8]) -> Option<u64> {
+/// A number of bytes, in digits and nothing else.
+pub(super) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -290,7 +319,10 @@ enum Coding {
 }
 
 /// Only `chunked`, once.
-fn coding(headers: &HeaderMap) -> Coding {
+fn coding(headers: &HeaderMap, noted: Noted) -> Coding {
+    if !noted.coding {
+        return Coding::None;
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Coding::None,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT};
+use http::header::EXPECT;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use portcullis_middlewares::message::{Body, BodyError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::encoder::{self, Encoder};
-use super::head::{self, has_token};
+use super::head;
 use super::wire::Wire;
 use super::{Error, Limits, Refusal};
 
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
     pub async fn respond<B>(
         &mut self,
         status: StatusCode,
-        headers: &mut HeaderMap,
+        headers: &HeaderMap,
         body: &mut B,
     ) -> Result<After, Error>
     where
@@ -141,36 +141,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
     fn write_head(
         &mut self,
         status: StatusCode,
-        headers: &mut HeaderMap,
+        headers: &HeaderMap,
         size: Option<u64>,
     ) -> Result<Encoder, Error> {
-        let Turn { method, version, .. } = &self.turn;
-        let framed = encoder::frame_response(headers, status, *version, method, size)?;
-        let closes = headers.get(CONNECTION).is_some_and(|v| has_token(v.as_bytes(), "close"));
-        if closes || framed.encoder == Encoder::UntilEnd {
-            self.turn.keep_alive = false;
-        }
+        let Turn { method, version, keep_alive } = &mut self.turn;
         let mut shared = self.shared.lock();
         if shared.awaited && !shared.wire.decoder.is_done() {
             // The client may or may not send the body now; nobody can tell it from the next request.
-            self.turn.keep_alive = false;
+            *keep_alive = false;
         }
         let out = shared.wire.output.head();
-        encoder::status_line(out, self.turn.version, status);
-        encoder::fields(out, headers);
-        framed.line.append(out);
-        encoder::date(out, headers);
-        if status != StatusCode::SWITCHING_PROTOCOLS {
-            match (self.turn.keep_alive, self.turn.version) {
-                (false, Version::HTTP_11) if !closes => {
-                    out.extend_from_slice(b"Connection: close\r\n");
-                }
-                (true, Version::HTTP_10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-                _ => {}
-            }
+        encoder::status_line(out, *version, status);
+        let said = encoder::fields_but_framing(out, headers)?;
+        let encoder = Encoder::of_response(out, (status, *version), method, said.length, size);
+        encoder::date(out, said);
+        if said.closes || encoder == Encoder::UntilEnd {
+            *keep_alive = false;
+        }
+        match (*keep_alive, *version) {
+            _ if status == StatusCode::SWITCHING_PROTOCOLS || said.closes => {}
+            (false, Version::HTTP_11) => out.extend_from_slice(b"Connection: close\r\n"),
+            (true, Version::HTTP_10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            _ => {}
         }
         out.extend_from_slice(b"\r\n");
-        Ok(framed.encoder)
+        Ok(encoder)
     }
 
     fn poll_respond<B>(

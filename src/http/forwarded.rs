@@ -52,13 +52,42 @@ impl Peer {
 
     /// Brings the forwarded headers of a request into form.
     pub fn apply(&self, headers: &mut HeaderMap, forwarded: &Forwarded, wish: Wish) {
-        if !self.trusted {
-            remove_managed(headers);
+        if self.trusted {
+            if headers.contains_key(CONNECTION) {
+                guard_connection(headers, &forwarded.connection);
+            }
+            return self.complete(headers, wish);
         }
+        remove_managed(headers);
         if headers.contains_key(CONNECTION) {
             guard_connection(headers, &forwarded.connection);
         }
-        self.complete(headers, wish);
+        self.say(headers, wish);
+    }
+
+    /// All that [`Peer::complete`] says, to headers that have none of it.
+    fn say(&self, headers: &mut HeaderMap, wish: Wish) {
+        headers.insert(REAL_IP, self.address.clone());
+        headers.insert(PROTO, HeaderValue::from_static(self.proto(wish)));
+        let host = headers.get(http::header::HOST).filter(|host| !host.is_empty()).cloned();
+        let port = host.as_ref().and_then(port_of);
+        let usual = if self.tls { "443" } else { "80" };
+        headers.insert(PORT, port.unwrap_or(HeaderValue::from_static(usual)));
+        if let Some(host) = host {
+            headers.insert(HOST, host);
+        }
+        if let Some(name) = server_name() {
+            headers.insert(SERVER, name);
+        }
+    }
+
+    fn proto(&self, wish: Wish) -> &'static str {
+        match (self.tls, wish) {
+            (true, Wish::WebSocket) => "wss",
+            (true, Wish::None) => "https",
+            (false, Wish::WebSocket) => "ws",
+            (false, Wish::None) => "http",
+        }
     }
 
     /// Traefik: set where absent or empty; the server name always.
@@ -67,13 +96,7 @@ impl Peer {
             headers.insert(REAL_IP, self.address.clone());
         }
         if !is_said(headers, &PROTO) {
-            let proto = match (self.tls, wish) {
-                (true, Wish::WebSocket) => "wss",
-                (true, Wish::None) => "https",
-                (false, Wish::WebSocket) => "ws",
-                (false, Wish::None) => "http",
-            };
-            headers.insert(PROTO, HeaderValue::from_static(proto));
+            headers.insert(PROTO, HeaderValue::from_static(self.proto(wish)));
         }
         if !is_said(headers, &PORT) {
             let port = self.port(headers);
@@ -91,17 +114,20 @@ impl Peer {
     }
 
     fn port(&self, headers: &HeaderMap) -> HeaderValue {
-        let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-        if let Some((_, port)) = host.and_then(|host| host.rsplit_once(':'))
-            && !port.is_empty()
-            && port.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            return HeaderValue::from_str(port).unwrap_or(HeaderValue::from_static("80"));
+        if let Some(port) = headers.get(http::header::HOST).and_then(port_of) {
+            return port;
         }
         let proto = headers.get(PROTO).map(HeaderValue::as_bytes);
         let secure = self.tls || matches!(proto, Some(b"https" | b"wss"));
         HeaderValue::from_static(if secure { "443" } else { "80" })
     }
+}
+
+/// The port that a host names.
+fn port_of(host: &HeaderValue) -> Option<HeaderValue> {
+    let (_, port) = host.to_str().ok()?.rsplit_once(':')?;
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_port.then(|| HeaderValue::from_str(port).ok())?
 }
 
 fn is_said(headers: &HeaderMap, name: &HeaderName) -> bool {

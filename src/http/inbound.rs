@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
-};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target};
@@ -39,10 +37,6 @@ pub fn receive(
     }
     if head.version >= Version::HTTP_2 {
         join_cookies(&mut head.headers);
-    }
-    if head.headers.contains_key(CONTENT_LENGTH) && head.headers.contains_key("transfer-encoding") {
-        // RFC 9112 section 6.1: the coding wins and the length must not go on.
-        head.headers.remove(CONTENT_LENGTH);
     }
     let target = canonical(&head.uri, settings)?;
     Ok(Request::new(Parts {

@@ -1,33 +1,44 @@
 //! Hop-by-hop headers (RFC 9110 section 7.6.1): what ends at the gateway.
 
 use http::HeaderMap;
-use http::header::{
-    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
-};
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, UPGRADE};
 
 /// Removes what concerns only one connection: `Connection` and what it lists, and the fixed hop-by-hop headers.
 /// `TE: trailers` stays, as gRPC needs it; `Trailer` stays, as it announces trailers that are forwarded.
 pub fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        strip_listed(headers);
-        headers.remove(CONNECTION);
-    }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
-        headers.remove(name);
-    }
-    for name in [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
-    if let Some(value) = headers.get(TE) {
-        if has_token(value, "trailers") {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        } else {
-            headers.remove(TE);
+    // One scan instead of a look-up for each name: there is seldom one of them.
+    while let Some(name) = headers.keys().find(|name| ends_here(name)).cloned() {
+        if name == CONNECTION {
+            strip_listed(headers);
         }
+        headers.remove(name);
+    }
+    if headers.keys().any(|name| *name == TE) {
+        strip_te(headers);
+    }
+}
+
+/// Whether a field concerns one connection only, whatever its value.
+fn ends_here(name: &HeaderName) -> bool {
+    match name.as_str() {
+        "connection"
+        | "keep-alive"
+        | "proxy-connection"
+        | "proxy-authenticate"
+        | "proxy-authorization"
+        | "transfer-encoding"
+        | "upgrade" => true,
+        _ => false,
+    }
+}
+
+fn strip_te(headers: &mut HeaderMap) {
+    match headers.get(TE) {
+        Some(value) if value == "trailers" => {}
+        Some(value) if has_token(value, "trailers") => {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        _ => drop(headers.remove(TE)),
     }
 }
 
@@ -49,6 +60,11 @@ pub fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn strip_listed(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(CONNECTION).iter();
+    let plain = |value: &HeaderValue| value == "keep-alive" || value == "close";
+    if lines.next().is_some_and(plain) && lines.next().is_none() {
+        return;
+    }
     let listed: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

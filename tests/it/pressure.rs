@@ -295,7 +295,6 @@ fn a_server_that_says_continue_for_ever_holds_up_nobody_else() {
 }
 
 #[test]
-#[ignore = "nothing bounds how many informational responses src/upstream/pool/h1.rs waits through; Go gives up"]
 fn a_server_that_says_continue_for_ever_is_given_up() {
     let server = raving(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
     withstands(&server, |gateway| {

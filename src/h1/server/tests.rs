@@ -20,7 +20,7 @@ async fn request(server: &mut Server<DuplexStream>) -> Request<Body> {
 async fn answer(server: &mut Server<DuplexStream>, body: Body) -> After {
     let (mut headers, mut body) = (HeaderMap::new(), body);
     headers.insert(http::header::DATE, http::HeaderValue::from_static("now"));
-    server.respond(StatusCode::OK, &mut headers, &mut body).await.unwrap()
+    server.respond(StatusCode::OK, &headers, &mut body).await.unwrap()
 }
 
 async fn written(client: &mut DuplexStream) -> String {
@@ -101,8 +101,8 @@ async fn a_body_that_breaks_off_is_not_ended() {
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     request(&mut server).await;
     let frames = vec![Ok(Frame::data(Bytes::from_static(b"abc"))), Err("gone".into())];
-    let mut headers = HeaderMap::new();
-    let result = server.respond(StatusCode::OK, &mut headers, &mut stream(frames)).await;
+    let headers = HeaderMap::new();
+    let result = server.respond(StatusCode::OK, &headers, &mut stream(frames)).await;
     assert!(matches!(result, Err(Error::Body(_))));
     drop(server);
     let mut text = String::new();
@@ -168,9 +168,9 @@ async fn a_switched_stream_begins_with_what_was_read_too_much() {
     let (mut client, mut server) = pair();
     client.write_all(b"GET / HTTP/1.1\r\nupgrade: x\r\n\r\nearly").await.unwrap();
     request(&mut server).await;
-    let (mut headers, mut body) = (HeaderMap::new(), Body::Empty);
+    let (headers, mut body) = (HeaderMap::new(), Body::Empty);
     let status = StatusCode::SWITCHING_PROTOCOLS;
-    server.respond(status, &mut headers, &mut body).await.unwrap();
+    server.respond(status, &headers, &mut body).await.unwrap();
     let mut stream = server.into_stream().unwrap();
     client.write_all(b" late").await.unwrap();
     let mut bytes = [0; 10];

@@ -91,12 +91,12 @@ impl<H: Handler> Session<H> {
         }
         if let Some(tunnel) = tunnel {
             busy.upgraded();
-            server.respond(status, &mut headers, &mut Body::Empty).await?;
+            server.respond(status, &headers, &mut Body::Empty).await?;
             self.run_tunnel(tunnel, record);
             return Ok(promise.map_or(Answered::Close, Answered::Switched));
         }
         let mut body = Recorded::new(body, record);
-        Ok(match server.respond(status, &mut headers, &mut body).await? {
+        Ok(match server.respond(status, &headers, &mut body).await? {
             After::Open => Answered::Open,
             After::Close => Answered::Close,
         })

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::uri::Uri;
 use http::{Method, Request as HttpRequest, Response as HttpResponse};
 use portcullis_middlewares::message::{Body, Request, Response, Sent};
@@ -84,11 +84,7 @@ async fn incoming(
     mut pooled: Box<Pooled>,
     endpoint: &Arc<Endpoint>,
 ) -> Response {
-    let (mut head, ()) = response.into_parts();
-    if head.headers.contains_key(TRANSFER_ENCODING) {
-        // The coding ends here, and so does a length beside it (RFC 9112 section 6.3).
-        head.headers.remove(CONTENT_LENGTH);
-    }
+    let (head, ()) = response.into_parts();
     let whole = pooled.client.whole_body();
     let body = if pooled.client.is_end() {
         let mut ended = Some(pooled);
