@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ) -> Poll<Result<Response<()>, Error>> {
         self.poll_upload(context, progress)?;
         loop {
-            let head = match self.wire.poll_head(context, LIMITS.head) {
+            let head = match self.wire.poll_head(context, LIMITS.head, head::may_become_response) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Some(head))) => head,
                 Poll::Ready(ended) => {

@@ -42,6 +42,20 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
+/// Whether more bytes can make a request's head of these.
+pub(super) fn may_become_request(bytes: &[u8]) -> bool {
+    let mut room = [httparse::EMPTY_HEADER; 4];
+    let result = httparse::Request::new(&mut room).parse(bytes);
+    !result.is_err_and(|error| error != httparse::Error::TooManyHeaders)
+}
+
+/// Whether more bytes can make a response's head of these.
+pub(super) fn may_become_response(bytes: &[u8]) -> bool {
+    let mut room = [httparse::EMPTY_HEADER; 4];
+    let result = httparse::Response::new(&mut room).parse(bytes);
+    !result.is_err_and(|error| error != httparse::Error::TooManyHeaders)
+}
+
 /// Which of the fields about the message itself a head has, so that what is not there need not be looked up.
 #[derive(Clone, Copy, Debug, Default)]
 struct Noted {

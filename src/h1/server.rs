@@ -84,11 +84,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
     /// Waits for the next request.
     pub async fn next(&mut self) -> Result<Next, Error> {
         let limit = self.limits.head;
-        let head = poll_fn(|context| self.shared.lock().wire.poll_head(context, limit)).await;
+        let head = poll_fn(|context| {
+            self.shared.lock().wire.poll_head(context, limit, head::may_become_request)
+        })
+        .await;
         let head = match head {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(Next::End),
             Err(Error::TooLarge) => return Ok(Next::Refused(Refusal::TOO_LARGE)),
+            Err(Error::Malformed(_)) => return Ok(Next::Refused(Refusal::MALFORMED)),
             Err(error) => return Err(error),
         };
         Ok(match head::parse_request(&head, self.limits) {
@@ -116,6 +120,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
         let (number, left) = (shared.number, shared.wire.decoder.left());
         let shared = Arc::clone(&self.shared);
         message.map(|()| Body::stream(RequestBody { shared, number, left, ended: false }))
+    }
+
+    /// Ready when the client has gone, or at least sends nothing any more, while it waits for a response. Traefik: its
+    /// request is given up then, even if the client still reads.
+    pub fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().wire.poll_gone(context)
     }
 
     /// Writes a response: `headers`, `Connection` included, and `body`.
@@ -201,8 +211,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
                     *encoder = Encoder::None;
                 }
                 Poll::Pending => {
-                    let _ = self.shared.lock().wire.poll_flush(context)?;
-                    return Poll::Pending;
+                    let wire = &mut self.shared.lock().wire;
+                    let _ = wire.poll_flush(context)?;
+                    return wire.poll_gone(context).map(|()| Err(Error::Incomplete));
                 }
             }
         }

@@ -60,11 +60,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         !self.buffer.is_empty()
     }
 
-    /// The bytes of the next head, its empty line included. `None` = the peer ended instead.
+    /// The bytes of the next head, its empty line included. `None` = the peer ended instead. What cannot become one, as
+    /// `may_become` says, is not waited for.
     pub(super) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
         limit: usize,
+        may_become: fn(&[u8]) -> bool,
     ) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             if self.scanned == 0 {
@@ -76,6 +78,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     return Poll::Ready(Err(Error::TooLarge));
                 }
                 return Poll::Ready(Ok(Some(self.buffer.split_to(end).freeze())));
+            }
+            // Asked of the first bytes and of the first line, not of each piece.
+            let (before, new) = self.buffer.split_at(self.scanned);
+            let has_line = |bytes| memchr::memchr(b'\n', bytes).is_some();
+            if (before.is_empty() || has_line(new) && !has_line(before))
+                && !may_become(&self.buffer)
+            {
+                return Poll::Ready(Err(Error::Malformed("the first line")));
             }
             self.scanned = self.buffer.len();
             if self.scanned > limit {
@@ -166,6 +176,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Whether nothing comes: neither bytes nor an end.
     pub(super) fn is_quiet(&mut self, context: &mut Context<'_>) -> bool {
         self.buffer.is_empty() && self.poll_small(context).is_pending()
+    }
+
+    /// Ready when the peer has ended or broken the stream while nothing of it is awaited. Bytes that come instead are
+    /// kept, and then nobody looks further.
+    pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.buffer.is_empty() || !self.decoder.is_done() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_small(context)) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
     }
 
     /// Writes until the stream has everything.

@@ -79,6 +79,21 @@ fn an_idle_connection_gets_one_last_answer() {
 }
 
 #[test]
+fn an_idle_connection_that_stays_silent_ends_before_the_grace() {
+    let server = Server::saying("served");
+    let mut gateway = Gateway::with(GRACE, &all_to(&[server.address]));
+    let mut idle = gateway.client();
+    idle.send("GET / HTTP/1.1\r\nHost: it.example\r\n\r\n");
+    idle.response();
+    gateway.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    assert_eq!(gateway.wait().code(), Some(0));
+    // Five seconds in which a last request could have come, and as much again and more for a slow machine.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(idle.rest().is_empty());
+}
+
+#[test]
 fn an_idle_connection_does_not_hold_up_the_end() {
     let server = Server::saying("served");
     let mut gateway = Gateway::with(

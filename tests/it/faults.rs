@@ -1,7 +1,9 @@
 //! Faults behind, before and around the gateway, each with the promise that holds in it.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
@@ -36,11 +38,35 @@ fn r1_a_stale_connection_alone_is_retried_without_the_middleware() {
     // A server that closes each connection after its answer, without saying so.
     let server = Server::new(|_, stream| {
         stream.write_all(&ok("once"))?;
-        Err(std::io::ErrorKind::Other.into())
+        Err(ErrorKind::Other.into())
     });
     let gateway = Gateway::new(&all_to(&[server.address]));
     for _ in 0..30 {
         assert_eq!(gateway.get("/").text(), "once");
+    }
+}
+
+#[test]
+fn a_client_that_goes_cancels_its_request() {
+    let cancelled = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&cancelled);
+    let server = Server::new(move |seen, stream| {
+        if seen.target == "/stream" {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")?;
+        }
+        // Nothing more, until the gateway gives up.
+        let ended = stream.read(&mut [0; 1])? == 0;
+        count.fetch_add(usize::from(ended), Relaxed);
+        Err(ErrorKind::Other.into())
+    });
+    let gateway = Gateway::new(&all_to(&[server.address]));
+    for (index, target) in ["/", "/stream"].into_iter().enumerate() {
+        let mut client = gateway.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: it.example\r\n\r\n"));
+        until("the server has the request", || server.count() > index);
+        drop(client);
+        until("the request is cancelled", || cancelled.load(Relaxed) > index);
     }
 }
 
@@ -83,7 +109,7 @@ fn r3_a_response_that_breaks_off_never_looks_whole() {
             "/chunk" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf",
             _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
         })?;
-        Err(std::io::ErrorKind::Other.into())
+        Err(ErrorKind::Other.into())
     });
     let gateway = Gateway::new(&retried(&[server.address], ""));
     for target in ["/length", "/chunk", "/between"] {

@@ -153,6 +153,16 @@ async fn too_large_a_head_is_refused() {
 }
 
 #[tokio::test]
+async fn what_cannot_become_a_head_is_not_waited_for() {
+    for text in ["PROXY TCP4 192.0.2.8 198.51.100.1 1 2\r\n", "\x16\x03\x01", "GET / HTTP/3\r\n"] {
+        let (mut client, mut server) = pair();
+        client.write_all(text.as_bytes()).await.unwrap();
+        let next = server.next().await.unwrap();
+        assert!(matches!(next, Next::Refused(Refusal::MALFORMED)), "{text:?} {next:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_the_client_is_an_end() {
     let (client, mut server) = pair();
     drop(client);
@@ -176,4 +186,24 @@ async fn a_switched_stream_begins_with_what_was_read_too_much() {
     let mut bytes = [0; 10];
     stream.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"early late");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_is_noticed_and_one_that_sends_more_is_not_gone() {
+    let (mut client, mut server) = pair();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    request(&mut server).await;
+    let gone = |server: &Server<DuplexStream>, context: &mut Context<'_>| {
+        Poll::Ready(server.poll_gone(context).is_ready())
+    };
+    assert!(!poll_fn(|context| gone(&server, context)).await);
+    client.write_all(b"GET /next HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(!poll_fn(|context| gone(&server, context)).await);
+    answer(&mut server, Body::Empty).await;
+    assert_eq!(request(&mut server).await.uri().path(), "/next");
+    let waits = Body::stream(http_body_util::StreamBody::new(futures_util::stream::pending()));
+    drop(client);
+    assert!(poll_fn(|context| gone(&server, context)).await);
+    let (headers, mut body) = (HeaderMap::new(), waits);
+    assert!(server.respond(StatusCode::OK, &headers, &mut body).await.is_err());
 }

@@ -83,7 +83,13 @@ impl<H: Handler> Session<H> {
             promise
         });
         let received = self.receive(request, activity, Protocol::Http1);
-        let (response, record) = self.answer(received).await;
+        let mut answer = pin!(self.answer(received));
+        let answer = poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+            // Dropping the request is what cancels it.
+            Poll::Pending => server.poll_gone(context).map(|()| Err(Error::Incomplete)),
+        });
+        let (response, record) = answer.await?;
         let Response { status, mut headers, body, tunnel, .. } = response;
         let switches = status == StatusCode::SWITCHING_PROTOCOLS;
         if self.must_close() && !switches {
