@@ -14,6 +14,7 @@ use portcullis_middlewares::{Chain, Exchange};
 
 use crate::http::routes::Routes;
 use crate::observe::series::{EntryPointSeries, RouterSeries};
+use crate::tls::acme::Wanted;
 use crate::tls::policy::Policy;
 use crate::upstream::service::Service;
 
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub entry_points: Vec<EntryPoint>,
     /// What became of each configured object.
     pub report: report::Report,
+    /// The certificates that are to be obtained.
+    pub wanted: Vec<Wanted>,
     /// The parts that the next snapshot may take over.
     pub kept: kept::Kept,
 }

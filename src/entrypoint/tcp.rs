@@ -19,6 +19,7 @@ use crate::net::proxy_protocol::{self, Trust};
 use crate::net::task;
 use crate::observe::Observer;
 use crate::tls::accept;
+use crate::tls::acme::challenges::Challenges;
 
 /// A TCP entry point.
 pub struct Entrance {
@@ -34,6 +35,8 @@ pub struct Entrance {
     pub drain: Drain,
     /// Counts connections.
     pub observer: Arc<Observer>,
+    /// Proofs that authorities may ask for in handshakes.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 /// How long a first byte may take where reading has no limit: nobody may wait for ever in silence.
@@ -109,7 +112,8 @@ impl Entrance {
         let local = addresses.1.ip().to_canonical();
         let index = self.handler.index;
         let limit = self.settings.read_timeout.unwrap_or(HANDSHAKE).min(HANDSHAKE);
-        let accepted = accept::accept(stream, limit, move |name| {
+        let challenges = self.challenges.as_deref();
+        let accepted = accept::accept_or_prove(stream, limit, challenges, move |name| {
             let entry_point = snapshot.entry_points.get(index);
             let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
             entry_point.policy.choose(name, local)

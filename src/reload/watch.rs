@@ -183,6 +183,7 @@ impl Reload {
         log_new_problems(&snapshot, &old);
         let (routers, problems) = (configuration.routers.len(), snapshot.report.problems.len());
         prepared.publish();
+        self.context.tls.acme().want(snapshot.wanted.clone());
         self.live.store(Arc::new(snapshot));
         let names = configuration.routers.keys().map(Name::shared).collect();
         let services = configuration.services.keys().map(Name::shared).collect();
