@@ -1,5 +1,6 @@
 //! Certificates from a real authority over loopback: proofs, renewal, restarts, several instances, refusals.
 
+mod bind;
 mod pebble;
 
 use std::fs;
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use self::bind::Bind;
 use self::pebble::{Behaviour, Pebble};
 use crate::harness::server::Server;
 use crate::harness::{DEADLINE, Gateway, service, until};
@@ -358,4 +360,41 @@ fn without_space_a_certificate_serves_from_memory_and_is_kept_later() {
     until("the certificate is served", || is_from_pebble(&gateway, "one.it.test"));
     assert!(gateway.log().contains("serves from memory"), "{}", gateway.log());
     assert_eq!(pebble.orders(), 1);
+}
+
+#[test]
+fn dns_01_proves_wildcards_by_signed_updates_of_a_zone() {
+    let (Some(mut pebble), Some(bind)) = (Pebble::place(), Bind::start()) else { return };
+    let (storage, secret) = (pebble.path("acme.json"), pebble.path("secret"));
+    fs::write(&secret, format!("{}\n", bind::KEY.1)).unwrap();
+    let environment = [
+        ("RFC2136_NAMESERVER", bind.address.to_string()),
+        ("RFC2136_TSIG_KEY", bind::KEY.0.to_owned()),
+        ("RFC2136_TSIG_ALGORITHM", "hmac-sha256.".to_owned()),
+        ("RFC2136_TSIG_SECRET_FILE", secret.display().to_string()),
+    ];
+    // Name servers of the zone can be asked on their own port only.
+    let checks = if bind.is_official { "" } else { "propagation.disableANSChecks = true\n" };
+    let resolver = pebble.resolver(storage.to_str().unwrap(), "dnsChallenge");
+    let install =
+        format!("{resolver}provider = \"rfc2136\"\nresolvers = [\"{}\"]\n{checks}", bind.address);
+    let server = Server::saying("hello");
+    let routes = service("it", &[server.address]);
+    let mut gateway = Gateway::in_environment(&environment, &install, &routes);
+    pebble.start(&gateway, &Behaviour { name_server: Some(bind.address), ..Behaviour::default() });
+    let wild = "[[http.routers.wild.tls.domains]]\nmain = \"it.test\"\nsans = [\"*.it.test\"]\n";
+    let wild = format!("{}{wild}", router("wild", "HostRegexp(`^.+[.]it[.]test$`)"));
+    gateway.reload(&format!("{routes}{wild}{}", router("alias", "Host(`alias.it.test`)")));
+    until("the wildcard is served", || is_from_pebble(&gateway, "any.it.test"));
+    assert_eq!(offered(gateway.secure, "any.it.test").2, ["it.test", "*.it.test"]);
+    until("the records are gone", || bind.dig("TXT", "_acme-challenge.it.test").is_empty());
+    assert_eq!(pebble.issued(), 1, "the wildcard covers the other router");
+    let alias = "[[http.routers.alias.tls.domains]]\nmain = \"deep.alias.it.test\"\n";
+    // The proof of a name with an alias stands where the alias leads.
+    let alias = format!("{}{alias}", router("alias", "Host(`deep.alias.it.test`)"));
+    gateway.reload(&format!("{routes}{wild}{alias}"));
+    until("the other one is served", || {
+        offered(gateway.secure, "deep.alias.it.test").2 == ["deep.alias.it.test"]
+    });
+    assert!(!gateway.log().contains(bind::KEY.1));
 }
