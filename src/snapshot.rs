@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub report: report::Report,
     /// The certificates that are to be obtained.
     pub wanted: Vec<Wanted>,
+    /// Hosts whose clients get a certificate that is not for them, each with its router, as text.
+    pub uncovered: Vec<String>,
     /// The parts that the next snapshot may take over.
     pub kept: kept::Kept,
 }

@@ -51,6 +51,11 @@ fn certificates_load() {
     is_sound(folder.path());
 }
 
+#[test]
+fn certificates_of_authorities_load() {
+    is_sound(&examples().join("acme"));
+}
+
 /// The flags of the gateway in the Compose file are real; `providers` tests its labels.
 #[test]
 fn flags_of_containers_load() {

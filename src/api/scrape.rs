@@ -45,6 +45,9 @@ impl Sources {
             families.push(servers(seen));
             families.push(certificates(seen));
             families.extend(acme(seen));
+            let help = "Hosts of routers whose clients get a certificate that is not for them.";
+            let count = gauge(&[], seen.live.load().uncovered.len() as f64);
+            families.push(gauges("portcullis_tls_hosts_without_certificate", help, vec![count]));
         }
         let providers = self.providers.get().into_iter().flatten().map(|(name, state)| {
             let is_up = state.contact() == Contact::Up;

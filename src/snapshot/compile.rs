@@ -57,7 +57,8 @@ pub fn compile(
     let entry_points = compiling.compile_routers(&prepared);
     let Compiling { report, kept, .. } = compiling;
     let wanted = wanted::certificates(configuration);
-    (Snapshot { entry_points, report, wanted, kept }, prepared)
+    let uncovered = wanted::uncovered(configuration, prepared.store());
+    (Snapshot { entry_points, report, wanted, uncovered, kept }, prepared)
 }
 
 /// Options objects that did not make it into the configuration: their hosts are refused.

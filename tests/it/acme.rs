@@ -2,6 +2,7 @@
 
 mod bind;
 mod pebble;
+mod traefik;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -18,6 +19,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use self::bind::Bind;
 use self::pebble::{Behaviour, Pebble};
+use self::traefik::Traefik;
 use crate::harness::server::Server;
 use crate::harness::{DEADLINE, Gateway, service, until};
 
@@ -84,12 +86,16 @@ fn handshake(address: SocketAddr, name: &str, protocol: &[u8]) -> Result<Tls, st
 
 /// Issuer, serial number and names of the certificate that clients get who ask for `name`.
 fn offered(address: SocketAddr, name: &str) -> (String, String, Vec<String>) {
-    let stream = handshake(address, name, b"http/1.1").unwrap();
+    try_offered(address, name).unwrap()
+}
+
+fn try_offered(address: SocketAddr, name: &str) -> std::io::Result<(String, String, Vec<String>)> {
+    let stream = handshake(address, name, b"http/1.1")?;
     let leaf = stream.conn.peer_certificates().unwrap()[0].clone();
     let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
     let names = leaf.subject_alternative_name().unwrap().unwrap().value.general_names.iter();
     let names = names.map(|name| name.to_string().replace("DNSName(", "").replace(')', ""));
-    (leaf.issuer().to_string(), leaf.serial.to_string(), names.collect())
+    Ok((leaf.issuer().to_string(), leaf.serial.to_string(), names.collect()))
 }
 
 fn is_from_pebble(gateway: &Gateway, name: &str) -> bool {
@@ -397,4 +403,52 @@ fn dns_01_proves_wildcards_by_signed_updates_of_a_zone() {
         offered(gateway.secure, "deep.alias.it.test").2 == ["deep.alias.it.test"]
     });
     assert!(!gateway.log().contains(bind::KEY.1));
+}
+
+#[test]
+fn traefik_and_the_gateway_take_the_storage_over_from_each_other() {
+    let (Some(mut pebble), Some(program)) = (Pebble::place(), Traefik::find()) else { return };
+    let storage = pebble.path("acme.json");
+    let server = Server::saying("hello");
+    let routes = service("it", &[server.address]);
+    let mut gateway = Gateway::with(&tls(&pebble, &storage), &routes);
+    pebble.start(&gateway, &Behaviour::default());
+    gateway.reload(&format!("{routes}{}", router("one", "Host(`one.it.test`)")));
+    until("the certificate is served", || is_from_pebble(&gateway, "one.it.test"));
+    let secure = gateway.secure;
+    let (_, one, _) = offered(secure, "one.it.test");
+    drop(gateway);
+    let both = format!(
+        "{routes}{}{}",
+        router("one", "Host(`one.it.test`)"),
+        router("two", "Host(`two.it.test`)")
+    );
+    let resolver = pebble.resolver(storage.to_str().unwrap(), "tlsChallenge");
+    let traefik = Traefik::start(&program, &pebble.path(""), secure, (&resolver, &both));
+    until("traefik serves", || try_offered(secure, "one.it.test").is_ok_and(|it| it.1 == one));
+    until("traefik obtains another one", || offered(secure, "two.it.test").0.contains("Pebble"));
+    let (_, two, _) = offered(secure, "two.it.test");
+    let account = || {
+        let text = fs::read(&storage).unwrap_or_default();
+        let kept: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let certificates = kept["pebble"]["Certificates"].as_array().map_or(0, Vec::len);
+        (kept["pebble"]["Account"]["PrivateKey"].to_string(), certificates)
+    };
+    until("traefik keeps it", || account().1 == 2);
+    drop(traefik);
+    let (theirs, _) = account();
+    assert!(theirs.len() > 1000, "an RSA key");
+    let mut gateway = Gateway::with(&tls(&pebble, &storage), &both);
+    until("both are served again", || {
+        offered(gateway.secure, "one.it.test").1 == one
+            && offered(gateway.secure, "two.it.test").1 == two
+    });
+    assert_eq!(pebble.orders(), 2);
+    // What we write next leaves their account alone.
+    let authority = Behaviour::default();
+    pebble.stop();
+    pebble.start(&gateway, &authority);
+    gateway.reload(&format!("{both}{}", router("three", "Host(`three.it.test`)")));
+    until("a third one is served", || is_from_pebble(&gateway, "three.it.test"));
+    until("it is kept", || account() == (theirs.clone(), 3));
 }

@@ -9,6 +9,7 @@ use portcullis_config::rule::parse::parse;
 use crate::snapshot::configuration::Configuration;
 use crate::tls::acme::Wanted;
 use crate::tls::acme::names::Names;
+use crate::tls::store::Store;
 
 /// One certificate for each router, or for each of its `tls.domains`.
 ///
@@ -71,6 +72,22 @@ fn of_default_store(configuration: &Configuration) -> Option<Wanted> {
     })
 }
 
+/// The hosts of routers whose clients get a certificate that is not for them, each with its router: `host` of `web@file`.
+/// Those that a resolver is to obtain one for are not among them.
+pub(super) fn uncovered(configuration: &Configuration, store: &Store) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, router) in &configuration.routers {
+        let own = router.tls.as_ref().filter(|tls| tls.cert_resolver.is_empty());
+        if own.is_none() {
+            continue;
+        }
+        let hosts = parse(&router.rule, Protocol::Http).map(|rule| rule.hosts()).unwrap_or_default();
+        let missing = hosts.into_iter().filter(|host| !store.fits(host));
+        found.extend(missing.map(|host| format!("`{host}` of router `{name}`")));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +135,17 @@ mod tests {
             configuration.tcp.routers.insert(name.into(), router);
         }
         assert_eq!(found(&configuration), [("own@file".into(), "own.test".into(), false)]);
+    }
+
+    #[test]
+    fn hosts_that_no_certificate_is_for_are_found() {
+        let mut configuration = Configuration::default();
+        let tls = RouterTls::default();
+        let plain = Router { rule: "Host(`a.test`)".into(), tls: Some(tls), ..Router::default() };
+        configuration.routers.insert(Name::verbatim("bare@file"), plain);
+        configuration.routers.insert(Name::verbatim("le@file"), router("Host(`b.test`)", Vec::new()));
+        let store = crate::tls::configurations::Configurations::new().unwrap().store();
+        assert_eq!(uncovered(&configuration, &store), ["`a.test` of router `bare@file`"]);
     }
 
     #[test]

@@ -56,7 +56,10 @@ pub struct Orders {
 
 /// The standings of all resolvers.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<BTreeMap<Arc<str>, (Vec<Standing>, Orders)>>);
+pub(super) struct Board(Mutex<BTreeMap<Arc<str>, OfResolver>>);
+
+/// What is known of one resolver.
+type OfResolver = (Vec<Standing>, Orders);
 
 impl Board {
     /// Replaces what is known of one resolver.

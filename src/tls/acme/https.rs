@@ -103,7 +103,7 @@ impl Https {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpsError> {
         let uri = request.uri().clone();
-        let bad = || HttpsError::Address(format!("{}", without_query(&uri)));
+        let bad = || HttpsError::Address(without_query(&uri));
         let host = uri.host().ok_or_else(bad)?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let (is_tls, port) = match uri.scheme_str() {

@@ -49,13 +49,11 @@ impl Plan {
             view.running.iter().flat_map(Names::iter).map(str::to_owned).collect();
         plan.renew(view);
         for wanted in view.wanted {
-            let needed = match wanted.whole {
-                true => whole(wanted, view),
-                false => {
-                    let is_needed = |name: &&str| !is_taken(&taken, name) && !(view.covered)(name);
-                    let names: Vec<&str> = wanted.names.iter().filter(is_needed).collect();
-                    Names::new(names)
-                }
+            let is_needed = |name: &&str| !is_taken(&taken, name) && !(view.covered)(name);
+            let needed = if wanted.whole {
+                whole(wanted, view)
+            } else {
+                Names::new(wanted.names.iter().filter(is_needed))
             };
             let Some(needed) = needed else { continue };
             taken.extend(needed.iter().map(str::to_owned));

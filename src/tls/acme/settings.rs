@@ -103,9 +103,10 @@ impl Settings {
             contacts: contacts(acme),
             binding: acme.eab.as_ref().map(binding).transpose()?,
             key_type,
-            common_name: match acme.disable_common_name {
-                true => CommonName::Nothing,
-                false => CommonName::Main,
+            common_name: if acme.disable_common_name {
+                CommonName::Nothing
+            } else {
+                CommonName::Main
             },
             hours: acme.certificates_duration,
             preferred_chain: acme.preferred_chain.clone(),

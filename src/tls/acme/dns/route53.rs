@@ -201,10 +201,9 @@ impl Route53 {
 
 fn batch(action: &str, name: &str, time_to_live: u32, texts: &[String]) -> String {
     let escape = |text: &str| quick_xml::escape::escape(text).into_owned();
-    let records: String = texts
-        .iter()
-        .map(|text| format!("<ResourceRecord><Value>{}</Value></ResourceRecord>", escape(text)))
-        .collect();
+    let record =
+        |text: &String| format!("<ResourceRecord><Value>{}</Value></ResourceRecord>", escape(text));
+    let records = texts.iter().map(record).collect::<Vec<_>>().concat();
     format!(
         "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
          <ChangeBatch><Changes><Change><Action>{action}</Action><ResourceRecordSet>\
@@ -247,10 +246,9 @@ mod tests {
         </HostedZone></HostedZones></ListHostedZonesByNameResponse>";
 
     fn sets(texts: &[&str]) -> String {
-        let records: String = texts
-            .iter()
-            .map(|text| format!("<ResourceRecord><Value>\"{text}\"</Value></ResourceRecord>"))
-            .collect();
+        let record =
+            |text: &&str| format!("<ResourceRecord><Value>\"{text}\"</Value></ResourceRecord>");
+        let records = texts.iter().map(record).collect::<Vec<_>>().concat();
         format!(
             "<ListResourceRecordSetsResponse><ResourceRecordSets><ResourceRecordSet>\
              <Name>_acme-challenge.a.test.</Name><Type>TXT</Type><TTL>10</TTL><ResourceRecords>{records}\

@@ -49,8 +49,9 @@ impl Credentials {
         if let Some(Secret(session)) = &self.session {
             signed.push(("x-amz-security-token", session));
         }
-        let headers: String =
+        let lines: Vec<_> =
             signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let headers = lines.concat();
         let names: Vec<&str> = signed.iter().map(|(name, _)| *name).collect();
         let names = names.join(";");
         let Asked { method, path, query, body, .. } = asked;
