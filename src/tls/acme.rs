@@ -15,6 +15,7 @@ mod back_off;
 mod board;
 pub mod challenges;
 mod dns;
+mod environment;
 mod failure;
 mod https;
 mod key;
@@ -45,7 +46,6 @@ use self::office::Office;
 use self::rounds::Rounds;
 use self::settings::Settings;
 use self::storage::Storage;
-use self::storage::file::FileStorage;
 use super::offered::Offered;
 use crate::install::{self, CertificatesResolver};
 use crate::net::task;
@@ -103,26 +103,30 @@ impl Acme {
                 acme.broken.insert(name.clone(), reason.to_owned());
                 continue;
             };
-            match Settings::read(settings) {
-                Ok((read, remarks)) => {
-                    let storage = storages.entry(settings.storage.clone());
-                    let storage =
-                        storage.or_insert_with_key(|path| Arc::new(FileStorage::new(path)));
-                    let office = Arc::new(Office {
-                        name: name.as_str().into(),
-                        settings: read,
-                        storage: Arc::clone(storage),
-                        challenges: Arc::clone(&challenges),
-                        holder: Arc::clone(&holder),
-                        account: Default::default(),
-                        opening: Default::default(),
-                    });
-                    let wanted = watch::Sender::new(Vec::new());
-                    let resolver = Resolver { office, wanted, remarks };
-                    acme.resolvers.insert(name.as_str().into(), resolver);
+            let storage = match storages.get(&settings.storage) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => storage::open(&settings.storage),
+            };
+            let checked = storage.and_then(|storage| Ok((storage, Settings::read(settings)?)));
+            let (storage, (read, remarks)) = match checked {
+                Ok(checked) => checked,
+                Err(error) => {
+                    acme.broken.insert(name.clone(), error);
+                    continue;
                 }
-                Err(error) => drop(acme.broken.insert(name.clone(), error)),
-            }
+            };
+            storages.insert(settings.storage.clone(), Arc::clone(&storage));
+            let office = Arc::new(Office {
+                name: name.as_str().into(),
+                settings: read,
+                storage,
+                challenges: Arc::clone(&challenges),
+                holder: Arc::clone(&holder),
+                account: Default::default(),
+                opening: Default::default(),
+            });
+            let wanted = watch::Sender::new(Vec::new());
+            acme.resolvers.insert(name.as_str().into(), Resolver { office, wanted, remarks });
         }
         challenges.look_in(storages.into_values().collect());
         acme

@@ -2,6 +2,7 @@
 
 mod bind;
 mod pebble;
+mod redis;
 mod traefik;
 
 use std::fs;
@@ -19,6 +20,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use self::bind::Bind;
 use self::pebble::{Behaviour, Pebble};
+use self::redis::Redis;
 use self::traefik::Traefik;
 use crate::harness::server::Server;
 use crate::harness::{DEADLINE, Gateway, service, until};
@@ -246,12 +248,23 @@ fn an_authority_that_rejects_nonces_and_reuses_authorizations_is_served_all_the_
 
 #[test]
 fn instances_that_share_a_file_order_once_and_answer_for_each_other() {
-    let Some(mut pebble) = Pebble::place() else { return };
+    let Some(pebble) = Pebble::place() else { return };
     let storage = pebble.path("acme.json");
+    share(pebble, &storage);
+}
+
+#[test]
+fn instances_that_share_a_database_order_once_and_answer_for_each_other() {
+    let (Some(pebble), Some(redis)) = (Pebble::place(), Redis::start()) else { return };
+    share(pebble, Path::new(&redis.address()));
+}
+
+/// Two instances with one storage are to get certificates at the same moment.
+fn share(mut pebble: Pebble, storage: &Path) {
     let server = Server::saying("hello");
     let routes = service("it", &[server.address]);
-    let mut one = Gateway::with(&http(&pebble, &storage), &routes);
-    let mut two = Gateway::with(&http(&pebble, &storage), &routes);
+    let mut one = Gateway::with(&http(&pebble, storage), &routes);
+    let mut two = Gateway::with(&http(&pebble, storage), &routes);
     // The authority only ever asks the first one, whoever orders.
     pebble.start(&one, &Behaviour::default());
     let names = ["a.it.test", "b.it.test", "c.it.test", "d.it.test"];

@@ -81,7 +81,8 @@ pub(super) fn uncovered(configuration: &Configuration, store: &Store) -> Vec<Str
         if own.is_none() {
             continue;
         }
-        let hosts = parse(&router.rule, Protocol::Http).map(|rule| rule.hosts()).unwrap_or_default();
+        let hosts =
+            parse(&router.rule, Protocol::Http).map(|rule| rule.hosts()).unwrap_or_default();
         let missing = hosts.into_iter().filter(|host| !store.fits(host));
         found.extend(missing.map(|host| format!("`{host}` of router `{name}`")));
     }
@@ -143,7 +144,9 @@ mod tests {
         let tls = RouterTls::default();
         let plain = Router { rule: "Host(`a.test`)".into(), tls: Some(tls), ..Router::default() };
         configuration.routers.insert(Name::verbatim("bare@file"), plain);
-        configuration.routers.insert(Name::verbatim("le@file"), router("Host(`b.test`)", Vec::new()));
+        configuration
+            .routers
+            .insert(Name::verbatim("le@file"), router("Host(`b.test`)", Vec::new()));
         let store = crate::tls::configurations::Configurations::new().unwrap().store();
         assert_eq!(uncovered(&configuration, &store), ["`a.test` of router `bare@file`"]);
     }

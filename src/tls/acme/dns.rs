@@ -6,7 +6,6 @@
 mod api;
 mod cloudflare;
 mod digitalocean;
-mod environment;
 mod exec;
 mod hetzner;
 mod httpreq;
@@ -22,8 +21,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 
 use self::api::Api;
-use self::environment::Environment;
 use self::look_up::LookUp;
+use super::environment::Environment;
 use crate::install::DnsChallenge;
 
 /// Who can host records, by the name that users write.

@@ -22,7 +22,7 @@ use super::office::Office;
 use super::order::{self, Job, Outcome};
 use super::plan::{Holding, Plan, View};
 use super::renewal::{self, Clock};
-use super::storage::Entry;
+use super::storage::{Entry, StorageError};
 use crate::net::task;
 use crate::tls::certificate::Certificate;
 use crate::tls::offered::Offered;
@@ -115,7 +115,10 @@ impl Rounds {
     }
 
     async fn read_storage(&mut self) {
-        let version = self.office.storage.version().await;
+        let version = match self.office.storage.version().await {
+            Ok(version) => version,
+            Err(error) => return self.note_unusable(&error),
+        };
         if self.read.as_ref() == Some(&version) {
             return;
         }
@@ -133,16 +136,19 @@ impl Rounds {
                 self.read = Some(version);
                 self.adopt(stored.certificates);
             }
-            Err(error) => {
-                let error = error.to_string();
-                if self.unusable.as_ref() != Some(&error) {
-                    tracing::error!(resolver = %self.office.name, "nothing is ordered: {error}");
-                    self.next = 0;
-                }
-                self.unusable = Some(error);
-                self.read = None;
-            }
+            Err(error) => self.note_unusable(&error),
         }
+    }
+
+    /// Nothing is ordered while nobody knows what there is already. What is held goes on serving.
+    fn note_unusable(&mut self, error: &StorageError) {
+        let error = error.to_string();
+        if self.unusable.as_ref() != Some(&error) {
+            tracing::error!(resolver = %self.office.name, "nothing is ordered: {error}");
+            self.next = 0;
+        }
+        self.unusable = Some(error);
+        self.read = None;
     }
 
     /// Takes over what the storage holds, beside what it does not hold yet.

@@ -3,9 +3,12 @@
 mod document;
 pub(super) mod file;
 mod leases;
+#[cfg(feature = "redis")]
+mod redis;
 mod write;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,7 +20,7 @@ use super::names::Names;
 /// same certificate, and proofs put there are answered by all of them.
 pub(super) trait Storage: Send + Sync + fmt::Debug {
     /// What changes whenever somebody writes; cheap to ask. `None` if there is nothing yet.
-    fn version(&self) -> BoxFuture<'_, Option<String>>;
+    fn version(&self) -> BoxFuture<'_, Result<Option<String>, StorageError>>;
 
     /// All that is kept for `resolver`.
     fn load<'a>(&'a self, resolver: &'a str) -> BoxFuture<'a, Result<Stored, StorageError>>;
@@ -60,6 +63,27 @@ pub(super) trait Storage: Send + Sync + fmt::Debug {
 
     /// A proof that some instance shows. Asked for by what clients send, so it must cost little.
     fn proof<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<String>>;
+}
+
+/// The storage that `address` names: a database of Redis (`redis://host:port/number`, `rediss://…`), or a file.
+pub(super) fn open(address: &str) -> Result<Arc<dyn Storage>, String> {
+    match address.split_once("://") {
+        Some(("redis" | "rediss", _)) => open_redis(address),
+        Some((other, _)) => {
+            Err(format!("`storage`: `{other}://` is not served; expected a path or `redis://`"))
+        }
+        None => Ok(Arc::new(file::FileStorage::new(address))),
+    }
+}
+
+#[cfg(feature = "redis")]
+fn open_redis(address: &str) -> Result<Arc<dyn Storage>, String> {
+    redis::RedisStorage::new(address).map(|it| Arc::new(it) as Arc<dyn Storage>)
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_redis(_: &str) -> Result<Arc<dyn Storage>, String> {
+    Err("`storage`: Redis is not part of this build".to_owned())
 }
 
 /// All that is kept for one resolver.

@@ -6,8 +6,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_config::units::Secret;
 use serde_json::{Value, json};
 
+use super::super::environment::Environment;
 use super::api::{Api, Call};
-use super::environment::Environment;
 use super::look_up::LookUp;
 use super::{Provider, Record, Tools};
 

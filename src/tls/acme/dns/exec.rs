@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use super::environment::Environment;
+use super::super::environment::Environment;
 use super::{Provider, Record, Tools};
 use crate::tls::acme::failure::bounded;
 

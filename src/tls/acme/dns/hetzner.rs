@@ -5,8 +5,8 @@ use http::Method;
 use portcullis_config::units::Secret;
 use serde_json::json;
 
+use super::super::environment::Environment;
 use super::api::{Api, Call, relative};
-use super::environment::Environment;
 use super::look_up::LookUp;
 use super::{Provider, Record, Tools};
 

@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use portcullis_config::units::Secret;
 use serde_json::json;
 
+use super::super::environment::Environment;
 use super::api::{Api, Call};
-use super::environment::Environment;
 use super::{Provider, Record, Tools};
 
 struct HttpReq {

@@ -15,7 +15,7 @@ use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::udp::UdpClientStream;
 use portcullis_config::units::Secret;
 
-use super::environment::Environment;
+use super::super::environment::Environment;
 use super::look_up::LookUp;
 use super::{Provider, Record, Tools};
 use crate::net::task;

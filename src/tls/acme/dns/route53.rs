@@ -8,8 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use self::sign::Credentials;
+use super::super::environment::Environment;
 use super::api::{Api, Call};
-use super::environment::Environment;
 use super::look_up::LookUp;
 use super::{Provider, Record, Tools};
 use crate::tls::acme::failure::bounded;

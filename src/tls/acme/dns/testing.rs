@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
-use super::environment::Environment;
+use super::super::environment::Environment;
 use super::{Api, Build, LookUp, Provider, Record, Tools};
 
 /// A provider with these variables.

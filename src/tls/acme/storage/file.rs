@@ -62,14 +62,16 @@ impl FileStorage {
 }
 
 impl Inner {
+    fn unreadable(&self, error: &io::Error) -> StorageError {
+        StorageError::Read { path: self.path.display().to_string(), reason: error.to_string() }
+    }
+
     fn read(&self) -> Result<Document, StorageError> {
         let path = self.path.display().to_string();
-        let failed =
-            |error: io::Error| StorageError::Read { path: path.clone(), reason: error.to_string() };
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Document::default()),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(self.unreadable(&error)),
         };
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -79,7 +81,7 @@ impl Inner {
             let reason = "it is larger than 64 MiB".to_owned();
             return Err(StorageError::Malformed { path, reason });
         }
-        let bytes = fs::read(&self.path).map_err(failed)?;
+        let bytes = fs::read(&self.path).map_err(|error| self.unreadable(&error))?;
         Document::parse(&bytes).map_err(|reason| StorageError::Malformed { path, reason })
     }
 
@@ -106,15 +108,19 @@ impl Inner {
 }
 
 impl Storage for FileStorage {
-    fn version(&self) -> BoxFuture<'_, Option<String>> {
+    fn version(&self) -> BoxFuture<'_, Result<Option<String>, StorageError>> {
         let seen = self.aside(|inner| {
-            let metadata = fs::metadata(&inner.path).ok()?;
+            let metadata = match fs::metadata(&inner.path) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(inner.unreadable(&error)),
+            };
             let (second, nano) = (metadata.mtime(), metadata.mtime_nsec());
             // The mode: permissions that were mended count as well.
             let (inode, mode) = (metadata.ino(), metadata.mode());
-            Some(format!("{inode}.{second}.{nano}.{}.{mode}", metadata.len()))
+            Ok(Some(format!("{inode}.{second}.{nano}.{}.{mode}", metadata.len())))
         });
-        async move { seen.await.flatten() }.boxed()
+        async move { seen.await.unwrap_or(Ok(None)) }.boxed()
     }
 
     fn load<'a>(&'a self, resolver: &'a str) -> BoxFuture<'a, Result<Stored, StorageError>> {
@@ -219,12 +225,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_found_again_by_another_instance() {
         let (_folder, path, storage) = place();
-        assert_eq!(storage.version().await, None);
+        assert_eq!(storage.version().await.unwrap(), None);
         storage.put_certificate("le", &entry("a.test")).await.unwrap();
         let other = FileStorage::new(path.to_str().unwrap());
-        let version = other.version().await;
+        let version = other.version().await.unwrap();
         other.put_certificate("le", &entry("b.test")).await.unwrap();
-        assert_ne!(other.version().await, version);
+        assert_ne!(other.version().await.unwrap(), version);
         let stored = storage.load("le").await.unwrap();
         assert_eq!(stored.certificates, [entry("a.test"), entry("b.test")]);
     }

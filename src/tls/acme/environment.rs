@@ -1,4 +1,4 @@
-//! The variables by which providers are told their secrets.
+//! The variables by which providers and storages are told their secrets.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis_config::units::Secret;
 
 /// The variables of the process, read once.
-pub(in super::super) struct Environment(HashMap<String, String>);
+pub(super) struct Environment(HashMap<String, String>);
 
 impl Environment {
     /// Those of this process; what is not text is left out.
