@@ -31,8 +31,10 @@ mod storage;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -144,7 +146,12 @@ impl Acme {
             let (office, offered) = (Arc::clone(&resolver.office), self.offered.clone());
             let wanted = resolver.wanted.subscribe();
             let rounds = Rounds::new(office, offered, Arc::clone(&self.board), wanted);
-            task::spawn_control(rounds.run());
+            let name = Arc::clone(name);
+            task::spawn_control(async move {
+                if AssertUnwindSafe(rounds.run()).catch_unwind().await.is_err() {
+                    tracing::error!(resolver = %name, "the certificates resolver panicked and obtains nothing more");
+                }
+            });
         }
     }
 

@@ -229,13 +229,18 @@ fn a_stalled_proof_is_cut_off() {
 }
 
 #[test]
-fn an_authority_that_rejects_nonces_and_reuses_authorizations_is_served_all_the_same() {
+fn an_authority_that_is_slow_and_rejects_nonces_and_reuses_authorizations_is_served_all_the_same() {
     let Some(mut pebble) = Pebble::place() else { return };
     let storage = pebble.path("acme.json");
     let server = Server::saying("hello");
     let routes = service("it", &[server.address]);
     let mut gateway = Gateway::with(&tls(&pebble, &storage), &routes);
-    let environment = &[("PEBBLE_WFE_NONCEREJECT", "20"), ("PEBBLE_AUTHZREUSE", "100")];
+    let environment = &[
+        ("PEBBLE_WFE_NONCEREJECT", "20"),
+        ("PEBBLE_AUTHZREUSE", "100"),
+        ("PEBBLE_VA_NOSLEEP", "0"),
+        ("PEBBLE_VA_SLEEPTIME", "2"),
+    ];
     pebble.start(&gateway, &Behaviour { environment, ..Behaviour::default() });
     for (index, hosts) in
         ["Host(`one.it.test`)", "Host(`one.it.test`) || Host(`two.it.test`)"].iter().enumerate()

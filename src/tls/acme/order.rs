@@ -56,10 +56,7 @@ pub(super) async fn run(office: &Office, job: &Job) -> Result<Outcome, Failure> 
     let done = if is_done_elsewhere(office, job).await {
         Ok(Outcome::Elsewhere)
     } else {
-        tokio::select! {
-            done = leased_run(office, job) => done.map(|entry| Outcome::Issued(entry, false)),
-            () = prolong(office, &key) => Ok(Outcome::Elsewhere),
-        }
+        leased_run(office, job, &key).await
     };
     let done = match done {
         // Before the lease ends, so that others find it.
@@ -105,14 +102,20 @@ async fn is_done_elsewhere(office: &Office, job: &Job) -> bool {
     })
 }
 
-async fn leased_run(office: &Office, job: &Job) -> Result<Entry, Failure> {
+/// Orders while the lease holds. Whatever ends the order, its proofs are taken back.
+async fn leased_run(office: &Office, job: &Job, key: &str) -> Result<Outcome, Failure> {
     let mut shown = Vec::new();
-    let obtaining = Box::pin(obtain(office, job, &mut shown));
-    let obtained = tokio::time::timeout(LONGEST, obtaining).await;
+    let obtained = tokio::select! {
+        obtained = Box::pin(obtain(office, job, &mut shown)) => {
+            obtained.map(|entry| Outcome::Issued(entry, false))
+        }
+        () = prolong(office, key) => Ok(Outcome::Elsewhere),
+        () = tokio::time::sleep(LONGEST) => Err(Failure::new("the order took too long")),
+    };
     for proof in shown {
         proof.take_back(office).await;
     }
-    obtained.unwrap_or_else(|_| Err(Failure::new("the order took too long")))
+    obtained
 }
 
 async fn obtain(office: &Office, job: &Job, shown: &mut Vec<Shown>) -> Result<Entry, Failure> {
