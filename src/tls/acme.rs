@@ -6,7 +6,7 @@
 //!                               └── storage (acme.json), shared ──────────┘
 //! ```
 //!
-//! [`rounds`] holds the state of a resolver; [`plan`] and [`renewal`] decide, [`order`] acts. Nothing here runs on a worker
+//! `rounds` holds the state of a resolver; `plan` and `renewal` decide, `order` acts. Nothing here runs on a worker
 //! except the answers to authorities in [`challenges`].
 
 mod account;
