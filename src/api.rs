@@ -1,6 +1,7 @@
 //! The REST API: what is configured and what became of it, in the shapes of Traefik's; and the answers to health checks
 //! and scrapes.
 
+mod acme;
 mod answer;
 mod aside;
 mod certificates;
@@ -108,7 +109,7 @@ impl Pages {
             _ => {}
         }
         let (collection, id) = match path.split_once('/') {
-            Some((layer @ ("http" | "tcp" | "udp"), rest)) => {
+            Some((layer @ ("http" | "tcp" | "udp" | "acme"), rest)) => {
                 let (kind, id) = split(rest);
                 (format!("{layer}/{kind}"), id)
             }
@@ -129,6 +130,7 @@ impl Pages {
     ) -> Response {
         match collection {
             "entrypoints" => pick("entry point", self.entry_points(), id, query),
+            "acme/certificates" => pick("certificate", acme::certificates(view), id, query),
             "certificates" => pick("certificate", certificates::rows(view), id, query),
             "http/routers" => pick("router", http::routers(view), id, query),
             "http/services" => pick("service", http::services(view), id, query),
@@ -197,6 +199,7 @@ fn is_known(path: &str) -> bool {
     let listed = [
         "entrypoints",
         "certificates",
+        "acme/certificates",
         "http/routers",
         "http/services",
         "http/middlewares",

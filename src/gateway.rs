@@ -31,6 +31,7 @@ use crate::observe::{self, Observer};
 use crate::reload::watch::{self, Pace, Reload};
 use crate::snapshot::Snapshot;
 use crate::snapshot::compile::Context;
+use crate::tls::acme::Acme;
 use crate::tls::configurations::{Configurations, Conflicts};
 use crate::upstream::pool;
 use crate::worker::{self, Duty, Worker};
@@ -73,6 +74,7 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let live = Arc::new(Live::new(Arc::new(watch::empty(&context))));
     let seen = Seen { live: Arc::clone(&live), context: Arc::clone(&context) };
     let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
+    context.tls.acme().start();
     let (reload, states) = reload(&install, context, live, &observer)?;
     let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
     shared.begin(seen, named.zip(states.iter().cloned()).collect());
@@ -104,7 +106,8 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
         entry_points,
         internal: std::mem::take(&mut shared.by_name),
         default_transport: settings::default_transport(&install.servers_transport),
-        tls: Configurations::new().map_err(anyhow::Error::msg)?,
+        tls: Configurations::with_resolvers(&install.certificates_resolvers)
+            .map_err(anyhow::Error::msg)?,
         conflicts: if install.core.strict_tls_options {
             Conflicts::Refuse
         } else {
@@ -127,6 +130,8 @@ fn entrances(
         let settings = settings::http(entry_point, install).map_err(anyhow::Error::msg);
         let settings = settings.with_context(about)?;
         let trust = settings::proxy_protocol(entry_point).map_err(anyhow::Error::msg);
+        let proves = Acme::proves_on(&install.certificates_resolvers, &defaults.name);
+        let resolves = !install.certificates_resolvers.is_empty();
         entrances.push(Arc::new(Entrance {
             name: Arc::clone(&defaults.name),
             handler: Arc::new(Http {
@@ -134,11 +139,13 @@ fn entrances(
                 live: Arc::clone(live),
                 observer: Arc::clone(observer),
                 denied: settings.denied_characters,
+                challenges: proves.then(|| Arc::clone(context.tls.acme().challenges())),
             }),
             settings: Arc::new(settings),
             proxy_protocol: trust.with_context(about)?,
             drain: drainer.drain(),
             observer: Arc::clone(observer),
+            challenges: resolves.then(|| Arc::clone(context.tls.acme().challenges())),
         }));
     }
     Ok(entrances)

@@ -37,7 +37,7 @@ pub use access_log::{
 };
 pub use address::{Address, Host, Protocol};
 pub use api::{Api, Ping};
-pub use certificates_resolvers::{Acme, CertificatesResolver};
+pub use certificates_resolvers::{Acme, CertificatesResolver, DnsChallenge, Eab};
 pub use entry_points::{
     AliasHeadersStrategy, Domain, EncodedCharacters, EntryPoint, ForwardedHeaders, Http, Http2,
     Http3, LifeCycle, Observability, ProxyProtocol, Redirection, Redirections, RespondingTimeouts,

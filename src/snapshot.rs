@@ -14,6 +14,7 @@ use portcullis_middlewares::{Chain, Exchange};
 
 use crate::http::routes::Routes;
 use crate::observe::series::{EntryPointSeries, RouterSeries};
+use crate::tls::acme::Wanted;
 use crate::tls::policy::Policy;
 use crate::upstream::service::Service;
 
@@ -24,6 +25,10 @@ pub struct Snapshot {
     pub entry_points: Vec<EntryPoint>,
     /// What became of each configured object.
     pub report: report::Report,
+    /// The certificates that are to be obtained.
+    pub wanted: Vec<Wanted>,
+    /// Hosts whose clients get a certificate that is not for them, each with its router, as text.
+    pub uncovered: Vec<String>,
     /// The parts that the next snapshot may take over.
     pub kept: kept::Kept,
 }

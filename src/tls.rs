@@ -6,11 +6,13 @@
 //! hands with clients and [`client`] with servers.
 
 pub mod accept;
+pub mod acme;
 pub mod certificate;
 pub mod client;
 mod client_auth;
 pub mod configurations;
 mod generated;
+mod offered;
 mod options;
 mod pem;
 pub mod policy;

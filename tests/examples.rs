@@ -51,6 +51,11 @@ fn certificates_load() {
     is_sound(folder.path());
 }
 
+#[test]
+fn certificates_of_authorities_load() {
+    is_sound(&examples().join("acme"));
+}
+
 /// The flags of the gateway in the Compose file are real; `providers` tests its labels.
 #[test]
 fn flags_of_containers_load() {
@@ -85,7 +90,7 @@ fn the_files_of_the_readme_load() {
 
 #[test]
 fn every_example_is_loaded_by_a_test() {
-    let known = ["README.md", "docker-labels", "file", "middlewares", "tls"];
+    let known = ["README.md", "acme", "docker-labels", "file", "middlewares", "tls"];
     let mut found: Vec<String> = std::fs::read_dir(examples())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

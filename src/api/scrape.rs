@@ -11,7 +11,7 @@ use portcullis_providers::{Contact, State};
 
 use super::Seen;
 use super::aside::Aside;
-use crate::observe::metrics::prometheus::{Label, gauge, gauges, text};
+use crate::observe::metrics::prometheus::{Label, counter, counters, gauge, gauges, text};
 use crate::observe::{Observer, process, without_userinfo};
 
 /// Answers with all metrics in the text format.
@@ -44,6 +44,10 @@ impl Sources {
         if let Some(seen) = self.seen.get() {
             families.push(servers(seen));
             families.push(certificates(seen));
+            families.extend(acme(seen));
+            let help = "Hosts of routers whose clients get a certificate that is not for them.";
+            let count = gauge(&[], seen.live.load().uncovered.len() as f64);
+            families.push(gauges("portcullis_tls_hosts_without_certificate", help, vec![count]));
         }
         let providers = self.providers.get().into_iter().flatten().map(|(name, state)| {
             let is_up = state.contact() == Contact::Up;
@@ -87,6 +91,31 @@ fn certificates(seen: &Seen) -> MetricFamily {
     });
     let help = "When a certificate ends to be valid, in seconds since 1970.";
     gauges("traefik_tls_certs_not_after", help, samples.collect())
+}
+
+/// What resolvers do: orders by result, and of each wanted certificate its failures in a row and its renewal.
+fn acme(seen: &Seen) -> [MetricFamily; 3] {
+    let acme = seen.context.tls.acme();
+    let (mut orders, mut failures, mut renewals) = (Vec::new(), Vec::new(), Vec::new());
+    for (resolver, count) in acme.orders() {
+        for (result, value) in [("issued", count.issued), ("failed", count.failed)] {
+            orders.push(counter(&[("resolver", &resolver), ("result", result)], value));
+        }
+    }
+    for standing in acme.standings() {
+        let names = standing.names.join(",");
+        let labels: [Label<'_>; 2] = [("resolver", &standing.resolver), ("sans", &names)];
+        failures.push(gauge(&labels, f64::from(standing.failures)));
+        renewals.extend(standing.renewal.map(|renewal| gauge(&labels, renewal as f64)));
+    }
+    let of_orders = "Orders of certificates by resolver and result.";
+    let of_failures = "Failed orders in a row for a wanted certificate.";
+    let of_renewals = "When a certificate is to be renewed, in seconds since 1970.";
+    [
+        counters("portcullis_acme_orders_total", of_orders, orders),
+        gauges("portcullis_acme_failures", of_failures, failures),
+        gauges("portcullis_acme_renewal_timestamp_seconds", of_renewals, renewals),
+    ]
 }
 
 impl Service for Scrape {

@@ -1,10 +1,10 @@
 //! The handler of HTTP requests: snapshot, route, chain, record.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, LazyLock};
 
-use ::http::StatusCode;
+use ::http::{Method, StatusCode};
 use futures_util::FutureExt;
 use portcullis_middlewares::message::{Body, Fault, Request, Response};
 use portcullis_middlewares::path::{self, EncodedCharacters};
@@ -13,7 +13,9 @@ use crate::http::serve::Handler;
 use crate::net::live::Live;
 use crate::observe::Observer;
 use crate::observe::record::Record;
+use crate::observe::series::{RouterSeries, Switch};
 use crate::snapshot::{EntryPoint, Route, Snapshot, subject};
+use crate::tls::acme::challenges::Challenges;
 use crate::upstream::fault;
 
 /// Answers the requests of one entry point through the newest snapshot.
@@ -26,6 +28,8 @@ pub struct Http {
     pub observer: Arc<Observer>,
     /// Escapes that paths may not hold.
     pub denied: EncodedCharacters,
+    /// Proofs that authorities may ask for here, before any router is asked.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 impl Handler for Http {
@@ -40,6 +44,13 @@ impl Handler for Http {
         };
         let mut record = Record::begin(&request, &entry_point.series, &self.observer);
         record.request_bytes = body_bytes;
+        if request.method == Method::GET
+            && let Some(response) = self.proof(request.target.path()).await
+        {
+            record.router = Some(acme_router());
+            record.answer(&response);
+            return (response, Some(record));
+        }
         let response = match self.find(entry_point, &request) {
             Ok(route) => {
                 drop(snapshot);
@@ -54,6 +65,14 @@ impl Handler for Http {
 }
 
 impl Http {
+    /// The answer to an authority that asks for a proof (RFC 8555 section 8.3), whatever routers say of its path.
+    async fn proof(&self, path: &str) -> Option<Response> {
+        let challenges =
+            self.challenges.as_ref().filter(|_| path.starts_with(Challenges::PREFIX))?;
+        let proof = challenges.file(path).await?;
+        Some(Response::text(StatusCode::OK, &proof))
+    }
+
     /// The route of a request, or the answer where it has none.
     fn find(
         &self,
@@ -85,6 +104,16 @@ impl Http {
         }
         Ok(route)
     }
+}
+
+/// What authorities' requests are logged under. Traefik: the same name.
+fn acme_router() -> Arc<RouterSeries> {
+    static SERIES: LazyLock<Arc<RouterSeries>> = LazyLock::new(|| {
+        let name: Arc<str> = "acme-http@internal".into();
+        let service = Arc::clone(&name);
+        Arc::new(RouterSeries { name, service, access_log: Switch::On, metrics: Switch::On })
+    });
+    Arc::clone(&SERIES)
 }
 
 /// A panic ends one request, with a 500, and nothing else.

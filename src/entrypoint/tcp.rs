@@ -20,6 +20,7 @@ use crate::net::proxy_protocol::{self, Trust};
 use crate::net::task;
 use crate::observe::Observer;
 use crate::tls::accept;
+use crate::tls::acme::challenges::Challenges;
 
 /// A TCP entry point.
 pub struct Entrance {
@@ -35,6 +36,8 @@ pub struct Entrance {
     pub drain: Drain,
     /// Counts connections.
     pub observer: Arc<Observer>,
+    /// Proofs that authorities may ask for in handshakes.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 /// How long a first byte may take where reading has no limit: nobody may wait for ever in silence.
@@ -116,11 +119,13 @@ impl Entrance {
         // Both boxed: the stream is large and moves through several futures, and the task of a connection would have
         // room for the larger of plain and secure.
         let (stream, tls, protocol) = {
-            let accepted = accept::accept(Bounded::new(stream), limit, move |name| {
-                let entry_point = snapshot.entry_points.get(index);
-                let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
-                entry_point.policy.choose(name, local)
-            });
+            let challenges = self.challenges.as_deref();
+            let accepted =
+                accept::accept_or_prove(Bounded::new(stream), limit, challenges, move |name| {
+                    let entry_point = snapshot.entry_points.get(index);
+                    let entry_point = entry_point.ok_or(crate::tls::policy::Refused::Options)?;
+                    entry_point.policy.choose(name, local)
+                });
             let accepted = accepted.await.map_err(io::Error::other)?;
             let http2 = accepted.is_http2();
             let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };

@@ -8,9 +8,7 @@ use portcullis_config::tree::{Node, Tree};
 pub const UNSERVED: &[&str] = &[
     "accessLog.otlp",
     "api.debug",
-    "certificatesResolvers",
-    "entryPoints.*.allowACMEByPass",
-    "entryPoints.*.http.tls.certResolver",
+    "certificatesResolvers.*.tailscale",
     "entryPoints.*.http3",
     "entryPoints.*.udp",
     "experimental.fastProxy",

@@ -220,6 +220,11 @@ impl Check<'_> {
                 let path = ["certificatesResolvers", name];
                 self.error(&path, "is either `acme` or `tailscale`, not both");
             }
+            let http = resolver.acme.as_ref().and_then(|acme| acme.http_challenge.as_ref());
+            if let Some(http) = http.filter(|http| !http.entry_point.is_empty()) {
+                let path = ["certificatesResolvers", name, "acme", "httpChallenge", "entryPoint"];
+                self.existing_entry_point(&path, &http.entry_point);
+            }
             if resolver.acme.as_ref().is_some_and(|acme| acme.storage.is_empty()) {
                 let path = ["certificatesResolvers", name, "acme", "storage"];
                 self.error(&path, "expected the path of a file");

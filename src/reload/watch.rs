@@ -1,5 +1,6 @@
 //! Watching providers: their newest configurations, quiet times, restarts, and the swap of snapshots.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -181,8 +182,10 @@ impl Reload {
         let old = self.live.load();
         let (snapshot, prepared) = compile::compile(&configuration, Some(&old), &self.context);
         log_new_problems(&snapshot, &old);
+        log_new_uncovered(&snapshot, &old);
         let (routers, problems) = (configuration.routers.len(), snapshot.report.problems.len());
         prepared.publish();
+        self.context.tls.acme().want(snapshot.wanted.clone());
         self.live.store(Arc::new(snapshot));
         let names = configuration.routers.keys().map(Name::shared).collect();
         let services = configuration.services.keys().map(Name::shared).collect();
@@ -209,6 +212,19 @@ fn log_new_problems(new: &Snapshot, old: &Snapshot) {
             Severity::Warning => tracing::warn!("{problem}"),
             Severity::Error => tracing::error!("{problem}"),
         }
+    }
+}
+
+/// Hosts without a certificate are told when they appear, a few by name.
+fn log_new_uncovered(new: &Snapshot, old: &Snapshot) {
+    const NAMED: usize = 10;
+    let known: HashSet<&String> = old.uncovered.iter().collect();
+    let fresh: Vec<&String> = new.uncovered.iter().filter(|host| !known.contains(host)).collect();
+    for host in fresh.iter().take(NAMED) {
+        tracing::warn!("no certificate is for {host}; clients get the default one");
+    }
+    if fresh.len() > NAMED {
+        tracing::warn!("no certificate is for {} more hosts", fresh.len() - NAMED);
     }
 }
 

@@ -7,6 +7,7 @@ mod middlewares;
 mod routers;
 mod services;
 mod transports;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +56,9 @@ pub fn compile(
     compiling.check_middlewares();
     let entry_points = compiling.compile_routers(&prepared);
     let Compiling { report, kept, .. } = compiling;
-    (Snapshot { entry_points, report, kept }, prepared)
+    let wanted = wanted::certificates(configuration);
+    let uncovered = wanted::uncovered(configuration, prepared.store());
+    (Snapshot { entry_points, report, wanted, uncovered, kept }, prepared)
 }
 
 /// Options objects that did not make it into the configuration: their hosts are refused.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_middlewares::message::Tls;
-use rustls::ServerConnection;
 use rustls::server::Acceptor;
+use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use super::acme::challenges::{self, Challenges};
 use super::policy::{Chosen, Refused};
 use super::{canonical, vocabulary};
 
@@ -43,6 +44,9 @@ pub enum AcceptError {
     /// The first bytes were not TLS.
     #[error("the client does not speak tls")]
     NotTls,
+    /// An authority asked for a proof and got it; there is nothing else to say on that connection.
+    #[error("an authority got the proof that it asked for")]
+    Proven,
     /// The name may not be served; the client got an alert.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -73,8 +77,27 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
     F: FnOnce(Option<&str>) -> Result<Chosen, Refused>,
 {
+    accept_or_prove(io, limit, None, choose).await
+}
+
+/// As [`accept`], except that an authority which asks for a proof of `challenges` gets that, and the connection ends.
+pub async fn accept_or_prove<IO, F>(
+    io: IO,
+    limit: Duration,
+    challenges: Option<&Challenges>,
+    choose: F,
+) -> Result<Accepted<IO>, AcceptError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    F: FnOnce(Option<&str>) -> Result<Chosen, Refused>,
+{
     let handshake = async {
         let hello = Hello::read(io).await?;
+        if let Some(challenges) = challenges
+            && let Some(proof) = hello.proof(challenges).await
+        {
+            return Err(hello.prove(proof).await);
+        }
         match choose(hello.server_name()) {
             Ok(chosen) => hello.accept(chosen).await,
             Err(refused) => Err(hello.refuse(refused).await),
@@ -107,6 +130,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Hello<IO> {
     pub fn offers(&self, protocol: &[u8]) -> bool {
         let offered = self.start.client_hello().alpn();
         offered.is_some_and(|mut names| names.any(|name| name == protocol))
+    }
+
+    /// The proof that the client asks for, if it is an authority that somebody waits for (RFC 8737).
+    pub async fn proof(&self, challenges: &Challenges) -> Option<Arc<ServerConfig>> {
+        let name = self.server_name().filter(|_| self.offers(challenges::ALPN))?;
+        challenges.certificate(name).await
+    }
+
+    /// Shows the proof in the handshake and closes. The caller limits the time: a client that stops in the middle must not
+    /// hold the connection.
+    pub async fn prove(self, proof: Arc<ServerConfig>) -> AcceptError {
+        match self.start.into_stream(proof).await {
+            Ok(mut stream) => {
+                drop(stream.shutdown().await);
+                AcceptError::Proven
+            }
+            Err(error) => error.into(),
+        }
     }
 
     /// Finishes the handshake on `chosen` terms.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use portcullis_config::units::FileOrContent;
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -55,6 +56,23 @@ impl Certificate {
                     .to_owned(),
             })?;
         Ok(Self { key: Arc::new(key), names, facts })
+    }
+
+    /// Takes PEM texts as resolvers store them; the message never holds any of the key.
+    pub(super) fn from_pem(chain: &str, key: &str) -> Result<Self, String> {
+        let (chain, key) = (FileOrContent(chain.to_owned()), FileOrContent(key.to_owned()));
+        Self::read(&chain, &key)?.load(&chain, &key)
+    }
+
+    /// The certificates of the chain, the leaf first.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
+    /// Whether it is for `host` (canonical): by a name of its own, or by a wildcard for the left-most label.
+    pub(super) fn is_for(&self, host: &str) -> bool {
+        let wildcard = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        self.names.iter().any(|name| name == host || Some(name) == wildcard.as_ref())
     }
 
     /// What rustls offers.
@@ -145,6 +163,9 @@ pub struct Facts {
     /// End of validity in seconds since 1970: the value of the metric.
     #[serde(skip)]
     pub expires: i64,
+    /// Begin of validity in seconds since 1970.
+    #[serde(skip)]
+    pub begins: i64,
 }
 
 /// Whether a certificate is still good. Traefik: less than 30 days are a warning.
@@ -167,6 +188,12 @@ impl Facts {
             left if left < 30 * 24 * 3600 => Status::Warning,
             _ => Status::Enabled,
         }
+    }
+
+    /// Whether it is valid at `now`, in seconds since 1970. One that is not valid yet counts as valid within an hour,
+    /// since clocks differ.
+    pub(super) fn is_valid(&self, now: i64) -> bool {
+        now < self.expires && now >= self.begins.saturating_sub(3600)
     }
 
     fn of(der: &CertificateDer<'_>) -> Result<Self, String> {
@@ -199,8 +226,19 @@ impl Facts {
             public_key_fingerprint: hexadecimal(&Sha256::digest(certificate.public_key().raw)),
             dns_names: dns_names.join(","),
             expires: validity.not_after.timestamp(),
+            begins: validity.not_before.timestamp(),
         })
     }
+}
+
+/// The common names of the issuers of each certificate in a PEM text; what cannot be read counts as absent.
+pub(super) fn issuers(chain: &str) -> Vec<String> {
+    let certificates = CertificateDer::pem_slice_iter(chain.as_bytes()).flatten();
+    let issuer = |der: CertificateDer<'_>| {
+        let certificate = parse(&der).ok()?;
+        Some(first(certificate.issuer(), X509Name::iter_common_name))
+    };
+    certificates.filter_map(issuer).collect()
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {

@@ -4,17 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 use portcullis_config::problem::{Kind, Problem};
 use portcullis_config::routing::tls::{self, Tls};
 use portcullis_config::units::FileOrContent;
 use rustls::ServerConfig;
 
+use super::acme::Acme;
+use super::acme::names::Names;
 use super::certificate::Certificate;
 use super::generated;
+use super::offered::{Offered, Parts};
 use super::options::Recipe;
 use super::policy::{Host, Hosts, Policy, Terms};
 use super::store::Store;
+use crate::install::CertificatesResolver;
 use crate::net::live::Live;
 
 /// The compiled TLS options and certificates of the process. Made once; every reload goes through [`Configurations::prepare`].
@@ -23,12 +28,12 @@ use crate::net::live::Live;
 /// tickets survive. Certificates are parsed once for as long as they are configured.
 pub struct Configurations {
     shared: Arc<Shared>,
+    acme: Acme,
 }
 
 struct Shared {
-    live: Arc<Live<Store>>,
     kept: Mutex<Kept>,
-    generated: Arc<Certificate>,
+    offered: Offered,
 }
 
 /// What the published configuration was made of.
@@ -43,15 +48,26 @@ struct Kept {
 impl Configurations {
     /// Begins without any configuration: every name gets the generated certificate.
     pub fn new() -> Result<Self, String> {
-        let generated = Arc::clone(generated()?);
-        let store = Arc::new(Store::new(Vec::new(), Arc::clone(&generated)));
-        let live = Arc::new(Live::new(store));
-        Ok(Self { shared: Arc::new(Shared { live, kept: Mutex::default(), generated }) })
+        Self::with_resolvers(&IndexMap::new())
+    }
+
+    /// As [`Configurations::new`], with resolvers, which obtain nothing before [`Acme::start`].
+    pub fn with_resolvers(
+        resolvers: &IndexMap<String, CertificatesResolver>,
+    ) -> Result<Self, String> {
+        let offered = Offered::new(Arc::clone(generated()?));
+        let acme = Acme::new(resolvers, &offered);
+        Ok(Self { shared: Arc::new(Shared { kept: Mutex::default(), offered }), acme })
+    }
+
+    /// The resolvers.
+    pub fn acme(&self) -> &Acme {
+        &self.acme
     }
 
     /// The store that handshakes use now.
     pub fn store(&self) -> Arc<Store> {
-        self.shared.live.load()
+        self.shared.offered.live().load()
     }
 
     /// Compiles `tls`, whose names are qualified. Handshakes notice nothing until [`Prepared::publish`].
@@ -62,23 +78,33 @@ impl Configurations {
         let old = self.shared.kept.lock().clone();
         let mut compiling = Compiling { old, new: Kept::default(), problems: Vec::new() };
         let certificates = compiling.certificates(&tls.certificates);
-        let store = match compiling.default_certificate(tls.stores.get("default")) {
-            Some(fallback) => Store::new(certificates, fallback).with_configured_default(),
-            None => Store::new(certificates, Arc::clone(&self.shared.generated)),
+        let default = tls.stores.get("default");
+        let parts = Parts {
+            certificates,
+            default: compiling.default_certificate(default),
+            generated_default: default.and_then(generated_default),
         };
+        let store = self.shared.offered.store_of(&parts);
         compiling.unused_stores(tls);
-        let mut terms = compiling.options(tls, &self.shared.live);
+        let mut terms = compiling.options(tls, self.shared.offered.live());
         for name in unusable {
             terms.insert((*name).to_owned(), None);
         }
         Prepared {
             shared: Arc::clone(&self.shared),
+            parts,
             store: Arc::new(store),
             terms,
             kept: compiling.new,
             problems: compiling.problems,
         }
     }
+}
+
+/// The resolver and the names of the default certificate, where one is to be obtained.
+fn generated_default(store: &tls::Store) -> Option<(String, Names)> {
+    let wish = store.default_generated_cert.as_ref()?;
+    Some((wish.resolver.clone(), Names::of_domain(wish.domain.as_ref()?)?))
 }
 
 impl fmt::Debug for Configurations {
@@ -90,6 +116,7 @@ impl fmt::Debug for Configurations {
 /// A compiled TLS part that waits for the snapshot it belongs to.
 pub struct Prepared {
     shared: Arc<Shared>,
+    parts: Parts,
     store: Arc<Store>,
     terms: BTreeMap<String, Option<Arc<Terms>>>,
     kept: Kept,
@@ -120,14 +147,18 @@ impl Prepared {
 
     /// Says which options serve which host of one entry point, and what is wrong with the wishes of its routers.
     pub fn policy(&self, hosts: &[Host<'_>], conflicts: Conflicts) -> (Policy, Vec<Problem>) {
-        Hosts::new(hosts).policy(&|name| self.terms(name).cloned(), &self.shared.live, conflicts)
+        Hosts::new(hosts).policy(
+            &|name| self.terms(name).cloned(),
+            self.shared.offered.live(),
+            conflicts,
+        )
     }
 
     /// Makes the certificates the ones that handshakes use from now on. The old snapshot's policies use them, too, so
     /// swap the snapshot right before or after.
     pub fn publish(self) {
         *self.shared.kept.lock() = self.kept;
-        self.shared.live.store(self.store);
+        self.shared.offered.configure(self.parts);
     }
 }
 
@@ -215,13 +246,8 @@ impl Compiling {
     /// The user's default certificate; `None` means the generated one.
     fn default_certificate(&mut self, store: Option<&tls::Store>) -> Option<Arc<Certificate>> {
         let store = store?;
-        if store.default_generated_cert.is_some() {
-            let message = match store.default_certificate {
-                Some(_) => "defaultCertificate wins over defaultGeneratedCert",
-                None => {
-                    "defaultGeneratedCert is not served yet; a self-signed certificate stands in"
-                }
-            };
+        if store.default_generated_cert.is_some() && store.default_certificate.is_some() {
+            let message = "defaultCertificate wins over defaultGeneratedCert";
             self.problems.push(Problem::warning(Kind::TlsStore, "default", message));
         }
         let pair = store.default_certificate.as_ref()?;

@@ -70,7 +70,8 @@ impl Recipe {
             1..=255 => Ok(name.clone().into_bytes()),
             _ => Err(format!("alpnProtocols `{name}` has {} bytes; expected 1 to 255", name.len())),
         };
-        names.iter().map(bytes).collect()
+        // That one is spoken where an authority's proof is shown, and nowhere else.
+        names.iter().filter(|name| *name != "acme-tls/1").map(bytes).collect()
     }
 
     /// Tickets are encrypted with keys that change every six hours, so nothing is kept for a client. There is no

@@ -1,5 +1,6 @@
 //! `Store`: the certificates by name, immutable and swapped as a whole.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,39 +20,59 @@ pub struct Store {
     /// How many left-most labels a wildcard of ours replaces at most; look-ups stop there.
     stars: usize,
     fallback: Arc<Certificate>,
-    /// What the user configured, in the order of the configuration.
-    configured: Vec<Arc<Certificate>>,
+    /// What the user configured, in the order of the configuration, then what resolvers obtained.
+    shown: Vec<Shown>,
+}
+
+/// A certificate and where it is from.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) certificate: Arc<Certificate>,
+    /// The resolver that obtained it; `None` = the user configured it.
+    pub(super) resolver: Option<Arc<str>>,
 }
 
 impl Store {
     /// Indexes `certificates`; `fallback` is offered where no name fits.
-    pub(super) fn new(certificates: Vec<Arc<Certificate>>, fallback: Arc<Certificate>) -> Self {
-        let mut names: HashMap<Box<str>, Vec<Arc<Certificate>>, _> = HashMap::default();
+    pub(super) fn new(certificates: Vec<Shown>, fallback: Arc<Certificate>) -> Self {
+        let now = jiff::Timestamp::now().as_second();
+        let mut ranked: HashMap<Box<str>, Vec<&Shown>, ahash::RandomState> = HashMap::default();
         let mut stars = 0;
-        for certificate in &certificates {
-            for name in certificate.names() {
+        for shown in &certificates {
+            for name in shown.certificate.names() {
                 stars = stars.max(name.split('.').take_while(|label| *label == "*").count());
-                names.entry(name.as_str().into()).or_default().push(Arc::clone(certificate));
+                ranked.entry(name.as_str().into()).or_default().push(shown);
             }
         }
-        // The longest validity first; the fingerprint makes the order the same on every start.
-        for candidates in names.values_mut() {
-            candidates.sort_by(|a, b| {
-                let (a, b) = (a.facts(), b.facts());
-                b.expires.cmp(&a.expires).then_with(|| a.name.cmp(&b.name))
-            });
-            candidates.dedup_by(|a, b| a.facts().name == b.facts().name);
-        }
-        Self { names, stars, fallback, configured: certificates }
+        let best_first = |mut candidates: Vec<&Shown>| {
+            candidates.sort_by(|a, b| a.rank(now).cmp(&b.rank(now)));
+            let mut best: Vec<_> =
+                candidates.iter().map(|shown| Arc::clone(&shown.certificate)).collect();
+            best.dedup_by(|a, b| a.facts().name == b.facts().name);
+            best
+        };
+        let names = ranked.into_iter().map(|(name, found)| (name, best_first(found))).collect();
+        Self { names, stars, fallback, shown: certificates }
     }
 
     /// Adds the user's default certificate to what the API shows.
     pub(super) fn with_configured_default(mut self) -> Self {
-        let shown = &self.fallback.facts().name;
-        if !self.configured.iter().any(|known| known.facts().name == *shown) {
-            self.configured.push(Arc::clone(&self.fallback));
+        let name = &self.fallback.facts().name;
+        if !self.shown.iter().any(|known| known.certificate.facts().name == *name) {
+            let certificate = Arc::clone(&self.fallback);
+            self.shown.push(Shown { certificate, resolver: None });
         }
         self
+    }
+
+    /// Whether a certificate for `name` (canonical) is valid at `now`, in seconds since 1970.
+    pub(super) fn covers(&self, name: &str, now: i64) -> bool {
+        self.candidates(name).any(|certificate| certificate.facts().is_valid(now))
+    }
+
+    /// Whether a client that asks for `host` (canonical) gets a certificate that is for it.
+    pub fn fits(&self, host: &str) -> bool {
+        self.knows(host) || self.fallback.is_for(host)
     }
 
     /// Whether a certificate is for `name`, a canonical DNS name or the text of an address.
@@ -116,9 +137,27 @@ impl Store {
         &self.fallback
     }
 
-    /// The configured certificates in the order of the configuration, without the generated one.
+    /// The configured certificates in the order of the configuration, then those that resolvers obtained, without the
+    /// generated one.
     pub fn facts(&self) -> impl Iterator<Item = &Facts> {
-        self.configured.iter().map(|certificate| certificate.facts())
+        self.shown.iter().map(|shown| shown.certificate.facts())
+    }
+
+    /// As [`Store::facts`], each with the names it is good for and the resolver that obtained it, if one did.
+    pub fn sources(&self) -> impl Iterator<Item = (&Facts, &[String], Option<&str>)> {
+        self.shown.iter().map(|Shown { certificate, resolver }| {
+            (certificate.facts(), certificate.names(), resolver.as_deref())
+        })
+    }
+}
+
+impl Shown {
+    /// Smaller is better: valid ones before expired ones, what the user configured before what was obtained, then the
+    /// longest validity; the fingerprint makes the order the same on every start.
+    fn rank(&self, now: i64) -> impl Ord {
+        let facts = self.certificate.facts();
+        let expired = facts.expires <= now;
+        (expired, self.resolver.is_some(), Reverse(facts.expires), facts.name.clone())
     }
 }
 

@@ -54,8 +54,18 @@ impl Gateway {
 
     /// As [`Gateway::with`], with so many workers.
     pub(crate) fn on_workers(workers: usize, install: &str, routes: &str) -> Self {
+        let environment = [("PORTCULLIS_WORKERS", workers.to_string())];
+        Self::in_environment(&environment, install, routes)
+    }
+
+    /// As [`Gateway::with`], with these variables.
+    pub(crate) fn in_environment(
+        environment: &[(&str, String)],
+        install: &str,
+        routes: &str,
+    ) -> Self {
         for _ in 0..5 {
-            if let Some(mut gateway) = Self::start(workers, install, routes)
+            if let Some(mut gateway) = Self::start(environment, install, routes)
                 && gateway.wait_until_ready()
             {
                 return gateway;
@@ -64,7 +74,7 @@ impl Gateway {
         panic!("the gateway does not start");
     }
 
-    fn start(workers: usize, install: &str, routes: &str) -> Option<Self> {
+    fn start(environment: &[(&str, String)], install: &str, routes: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let [web, secure, ready] = free_addresses();
         let dynamic = folder.path().join("routes");
@@ -81,7 +91,8 @@ impl Gateway {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .arg(format!("--configFile={}", file.display()))
-            .env("PORTCULLIS_WORKERS", workers.to_string())
+            .env("PORTCULLIS_WORKERS", "1")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod acme;
 mod advisories;
 mod ending;
 mod faults;
