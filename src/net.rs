@@ -1,8 +1,10 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
+pub mod copy;
 pub mod drain;
 pub mod listen;
 pub mod live;
+pub mod peek;
 pub mod per_worker;
 pub mod proxy_protocol;
 pub mod task;

@@ -11,6 +11,7 @@ pub mod client;
 mod client_auth;
 pub mod configurations;
 mod generated;
+pub mod hello;
 mod options;
 mod pem;
 pub mod policy;

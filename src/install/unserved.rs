@@ -12,7 +12,6 @@ pub const UNSERVED: &[&str] = &[
     "entryPoints.*.allowACMEByPass",
     "entryPoints.*.http.tls.certResolver",
     "entryPoints.*.http3",
-    "entryPoints.*.udp",
     "experimental.fastProxy",
     "experimental.localPlugins",
     "experimental.plugins",
@@ -42,7 +41,7 @@ pub const UNSERVED: &[&str] = &[
     "providers.zooKeeper",
     "serversTransport.spiffe",
     "spiffe",
-    "tcpServersTransport",
+    "tcpServersTransport.tls.spiffe",
     "tracing",
 ];
 
