@@ -9,7 +9,7 @@ use crate::net::copy::Copied;
 pub struct Counts {
     /// Connections that reached a server.
     pub connections: AtomicU64,
-    /// Connections that were closed because no server could be reached.
+    /// Servers that could not be reached.
     pub failures: AtomicU64,
     /// Bytes from clients to servers, of connections that have ended.
     pub received: AtomicU64,

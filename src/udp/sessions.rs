@@ -88,7 +88,8 @@ impl Session {
 }
 
 fn forward(socket: &UdpSocket, datagram: &[u8]) {
-    if let Err(error) = socket.try_send(datagram) {
+    // Past the runtime, which does not know yet whether a new socket may be written to.
+    if let Err(error) = socket2::SockRef::from(socket).send(datagram) {
         // The next answer, or the lack of one, decides about the session.
         tracing::trace!(%error, "datagram lost");
     }

@@ -73,10 +73,7 @@ impl Socket {
 
     /// Sends a datagram the way back; without waiting, since a datagram that does not go now may get lost.
     pub fn send(&self, bytes: &[u8], way: Between) -> io::Result<()> {
-        self.0.try_io(Interest::WRITABLE, || self.send_now(bytes, way))
-    }
-
-    fn send_now(&self, bytes: &[u8], Between { peer, local }: Between) -> io::Result<()> {
+        let Between { peer, local } = way;
         let (four, six);
         let control = match local {
             None => None,
