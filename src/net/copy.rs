@@ -40,16 +40,16 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut forth, mut back) = (Way::default(), Way::default());
+    let (mut forth, mut back) = (Way::new(&mut copied.forth), Way::new(&mut copied.back));
     poll_fn(|context| {
-        forth.poll(context, a, b, &mut copied.forth);
-        back.poll(context, b, a, &mut copied.back);
+        forth.poll(context, a, b);
+        back.poll(context, b, a);
         if forth.has_ended() || back.has_ended() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     let rest = poll_fn(|context| {
-        forth.poll(context, a, b, &mut copied.forth);
-        back.poll(context, b, a, &mut copied.back);
+        forth.poll(context, a, b);
+        back.poll(context, b, a);
         if forth.has_ended() && back.has_ended() { Poll::Ready(()) } else { Poll::Pending }
     });
     match linger {
@@ -60,18 +60,19 @@ where
 }
 
 /// One direction.
-#[derive(Debug, Default)]
-struct Way {
+#[derive(Debug)]
+struct Way<'c> {
     state: State,
+    /// Bytes that the receiver took.
+    count: &'c mut u64,
     /// What was read and the receiver did not take yet, from `taken` on.
     rest: Vec<u8>,
     taken: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Bytes go.
-    #[default]
     Open,
     /// Bytes may wait in the receiver, which must be asked to send them.
     Unflushed,
@@ -81,12 +82,16 @@ enum State {
     Ended,
 }
 
-impl Way {
+impl<'c> Way<'c> {
+    fn new(count: &'c mut u64) -> Self {
+        Self { state: State::Open, count, rest: Vec::new(), taken: 0 }
+    }
+
     fn has_ended(&self) -> bool {
         self.state == State::Ended
     }
 
-    fn poll<R, W>(&mut self, context: &mut Context<'_>, from: &mut R, to: &mut W, count: &mut u64)
+    fn poll<R, W>(&mut self, context: &mut Context<'_>, from: &mut R, to: &mut W)
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -94,7 +99,7 @@ impl Way {
         if self.has_ended() {
             return;
         }
-        let moved = with_buffer(|buffer| self.go(context, from, to, buffer, count));
+        let moved = with_buffer(|buffer| self.go(context, from, to, buffer));
         // Whoever cannot be written to any more is not told of an end either.
         if moved.is_ready() {
             self.state = State::Ended;
@@ -109,14 +114,13 @@ impl Way {
         from: &mut R,
         to: &mut W,
         buffer: &mut [u8],
-        count: &mut u64,
     ) -> Poll<io::Result<()>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         loop {
-            ready!(self.write_rest(context, to, count))?;
+            ready!(self.write_rest(context, to))?;
             if self.state == State::Ending {
                 return Pin::new(to).poll_shutdown(context);
             }
@@ -130,17 +134,12 @@ impl Way {
             if self.state == State::Open {
                 self.state = State::Unflushed;
             }
-            let written = write(context, to, read, count)?;
+            let written = write(context, to, read, self.count)?;
             self.rest.extend_from_slice(read.get(written..).unwrap_or_default());
         }
     }
 
-    fn write_rest<W>(
-        &mut self,
-        context: &mut Context<'_>,
-        to: &mut W,
-        count: &mut u64,
-    ) -> Poll<io::Result<()>>
+    fn write_rest<W>(&mut self, context: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>>
     where
         W: AsyncWrite + Unpin,
     {
@@ -148,7 +147,7 @@ impl Way {
         if rest.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let (length, written) = (rest.len(), write(context, to, rest, count)?);
+        let (length, written) = (rest.len(), write(context, to, rest, self.count)?);
         if written < length {
             self.taken += written;
             return Poll::Pending;

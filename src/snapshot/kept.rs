@@ -42,8 +42,11 @@ pub struct Tcp {
     /// Services by name; a balancer takes over position, health and counts from its predecessor.
     pub services: HashMap<Name, Arc<tcp::service::Service>>,
     /// Gates, with their counts, by router and middleware.
-    pub gates: HashMap<(Arc<str>, Name), (Middleware, Arc<dyn Gate>)>,
+    pub gates: HashMap<(Arc<str>, Name), KeptGate>,
 }
+
+/// A gate and what it was made from.
+pub type KeptGate = (Middleware, Arc<dyn Gate>);
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -43,9 +43,10 @@ impl Table {
     /// A table of these routes; `https` are the hosts of HTTPS routers.
     pub fn new(plain: Routes<Arc<Route>>, secure: Routes<Arc<Route>>, https: Hosts) -> Self {
         // Nobody asks for hosts where no TCP router wants TLS, except whether there are any.
-        let https = match secure.is_empty() {
-            true => Hosts { any: https.is_some(), ..Hosts::default() },
-            false => https,
+        let https = if secure.is_empty() {
+            Hosts { any: https.is_some(), ..Hosts::default() }
+        } else {
+            https
         };
         Self { plain, secure, https }
     }

@@ -105,26 +105,23 @@ impl Relay {
             }
             None => None,
         };
-        let (begun, work) = (sessions.begun(), Arc::clone(&session));
-        let socket = Arc::clone(socket);
-        let answers = async move {
-            if let Err(error) = answers(&work, &server, opened, &socket, way, begun).await {
-                tracing::debug!(server = %server.address, %error, "UDP session ended");
-            }
-            work.give_up();
+        let answers = Answers {
+            session: Arc::clone(&session),
+            server,
+            socket: Arc::clone(socket),
+            way,
+            begun: sessions.begun(),
         };
-        sessions.add(way, session, task::spawn(answers).abort_handle());
+        sessions.add(way, session, task::spawn(answers.run(opened)).abort_handle());
     }
 
-    /// A socket to a server; when there are no more descriptors, the session that is idle longest gives its own.
+    /// A socket to a server; when there are no more descriptors, the session that is idle longest gives its own for
+    /// the next client.
     fn reach(&self, address: SocketAddr, sessions: &mut Sessions) -> Option<Arc<UdpSocket>> {
-        let opened = connected(address).or_else(|_| {
-            sessions.remove_oldest();
-            connected(address)
-        });
-        match opened {
+        match connected(address) {
             Ok(upstream) => Some(Arc::new(upstream)),
             Err(error) => {
+                sessions.remove_oldest();
                 tracing::debug!(entry_point = %self.name, %address, %error, "cannot reach a UDP server");
                 None
             }
@@ -135,44 +132,66 @@ impl Relay {
 const SHORTEST_SWEEP: Duration = Duration::from_millis(20);
 const LONGEST_SWEEP: Duration = Duration::from_secs(1);
 
-/// Brings the answers of a session's server to the client until the server cannot be reached.
-async fn answers(
-    session: &Session,
-    server: &Server,
-    opened: Option<Arc<UdpSocket>>,
-    socket: &Socket,
+/// Brings the answers of a session's server to the client.
+struct Answers {
+    session: Arc<Session>,
+    server: Arc<Server>,
+    /// Where the client asked.
+    socket: Arc<Socket>,
     way: Between,
+    /// What sessions are measured from.
     begun: Instant,
-) -> io::Result<()> {
-    let upstream = match opened {
-        Some(upstream) => upstream,
-        None => {
-            let found = tokio::time::timeout(SEEK, server.place.name.addresses()).await??;
-            let first = found.first().copied();
-            let address = first.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-            let upstream = Arc::new(connected(SocketAddr::new(address, server.place.port))?);
-            session.open(Arc::clone(&upstream));
-            upstream
+}
+
+impl Answers {
+    /// Goes on until the server cannot be reached. `opened` is the way to it, if it is known already.
+    async fn run(self, opened: Option<Arc<UdpSocket>>) {
+        let brought = match opened {
+            Some(upstream) => self.bring(&upstream).await,
+            None => match self.seek().await {
+                Ok(upstream) => self.bring(&upstream).await,
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = brought {
+            tracing::debug!(server = %self.server.address, %error, "UDP session ended");
         }
-    };
-    loop {
-        upstream.readable().await?;
-        with_buffer(|buffer| {
-            // A server may answer in many datagrams; other sessions get their turn in between.
-            for _ in 0..IN_A_ROW {
-                match upstream.try_recv(buffer) {
-                    Ok(length) => {
-                        session.touch(since(begun));
-                        // What the client's side does not take now gets lost, as datagrams may.
-                        let _ = socket.send(buffer.get(..length).unwrap_or_default(), way);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
+        self.session.give_up();
+    }
+
+    /// Finds the server's address and opens the way to it.
+    async fn seek(&self) -> io::Result<Arc<UdpSocket>> {
+        let place = &self.server.place;
+        let found = tokio::time::timeout(SEEK, place.name.addresses()).await??;
+        let first = found.first().copied();
+        let address = first.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let upstream = Arc::new(connected(SocketAddr::new(address, place.port))?);
+        self.session.open(Arc::clone(&upstream));
+        Ok(upstream)
+    }
+
+    async fn bring(&self, upstream: &UdpSocket) -> io::Result<()> {
+        loop {
+            upstream.readable().await?;
+            with_buffer(|buffer| self.bring_some(upstream, buffer))?;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Brings what is there. A server may answer in many datagrams; other sessions get their turn in between.
+    fn bring_some(&self, upstream: &UdpSocket, buffer: &mut [u8]) -> io::Result<()> {
+        for _ in 0..IN_A_ROW {
+            match upstream.try_recv(buffer) {
+                Ok(length) => {
+                    self.session.touch(since(self.begun));
+                    // What the client's side does not take now gets lost, as datagrams may.
+                    let _ = self.socket.send(buffer.get(..length).unwrap_or_default(), self.way);
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
             }
-            Ok(())
-        })?;
-        tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
 

@@ -81,7 +81,9 @@ impl Session {
     pub(super) fn open(&self, socket: Arc<UdpSocket>) {
         let mut way = self.way.lock();
         if let Way::Sought(waiting) = &*way {
-            waiting.iter().for_each(|datagram| forward(&socket, datagram));
+            for datagram in waiting {
+                forward(&socket, datagram);
+            }
         }
         *way = Way::Open(socket);
     }

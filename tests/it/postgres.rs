@@ -103,9 +103,10 @@ fn psql(gateway: &Gateway, options: &str) -> Result<String, String> {
         .env("HOME", "/nonexistent")
         .output()
         .unwrap();
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 

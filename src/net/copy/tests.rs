@@ -85,26 +85,26 @@ async fn a_receiver_that_is_gone_ends_its_way() {
 async fn an_idle_connection_holds_no_memory() {
     let (mut a, mut near) = duplex(16);
     let (mut b, mut far) = duplex(16);
-    let mut way = Way::default();
     let mut count = 0;
+    let mut way = Way::new(&mut count);
     near.write_all(b"0123456789abcdef").await.unwrap();
     poll_fn(|context| {
-        way.poll(context, &mut a, &mut b, &mut count);
+        way.poll(context, &mut a, &mut b);
         Poll::Ready(())
     })
     .await;
     near.write_all(b"0123456789").await.unwrap();
     poll_fn(|context| {
-        way.poll(context, &mut a, &mut b, &mut count);
+        way.poll(context, &mut a, &mut b);
         Poll::Ready(())
     })
     .await;
-    assert_eq!((way.rest.len(), count), (10, 16));
+    assert_eq!((way.rest.len(), *way.count), (10, 16));
     let mut all = [0; 26];
     let read = far.read_exact(&mut all);
     let copy = poll_fn(|context| {
-        way.poll(context, &mut a, &mut b, &mut count);
-        if count == 26 { Poll::Ready(()) } else { Poll::Pending }
+        way.poll(context, &mut a, &mut b);
+        if *way.count == 26 { Poll::Ready(()) } else { Poll::Pending }
     });
     let (read, ()) = tokio::join!(read, copy);
     read.unwrap();

@@ -89,7 +89,9 @@ impl Compiling<'_> {
             self.disable_tcp(name, "no valid entry point".to_owned());
         }
         if let Some(item) = self.report.tcp.routers.get_mut(name) {
-            used.iter().for_each(|name| item.used_by(name));
+            for name in &used {
+                item.used_by(name);
+            }
         }
         bound
     }
