@@ -33,6 +33,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::compile::Context;
 use crate::tls::acme::Acme;
 use crate::tls::configurations::{Configurations, Conflicts};
+use crate::udp::relay::Relay;
 use crate::upstream::pool;
 use crate::worker::{self, Duty, Worker};
 
@@ -62,6 +63,13 @@ struct Gateway {
     workers: Vec<Worker>,
 }
 
+/// What one worker listens on.
+#[derive(Default)]
+struct Share {
+    tcp: Vec<(Arc<Entrance>, std::net::TcpListener)>,
+    udp: Vec<(Arc<Relay>, std::net::UdpSocket)>,
+}
+
 async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow::Result<()> {
     let Loaded { install, warnings, source, .. } = loaded;
     tracing::info!("portcullis {} starts with {source}", env!("CARGO_PKG_VERSION"));
@@ -75,10 +83,11 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let seen = Seen { live: Arc::clone(&live), context: Arc::clone(&context) };
     let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
     context.tls.acme().start();
+    let relays = relays(&install, &context, &live, &observer, &drainer);
     let (reload, states) = reload(&install, context, live, &observer)?;
     let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
     shared.begin(seen, named.zip(states.iter().cloned()).collect());
-    let workers = start(&install, &entrances, count)?;
+    let workers = start(&install, &entrances, &relays, count)?;
     task::spawn(pool::sweep_forever());
     task::spawn(memory::watch_forever());
     task::spawn(reload.run());
@@ -105,7 +114,9 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
     Ok(Context {
         entry_points,
         internal: std::mem::take(&mut shared.by_name),
+        udp_entry_points: udp_entry_points(install),
         default_transport: settings::default_transport(&install.servers_transport),
+        default_tcp_transport: settings::default_tcp_transport(&install.tcp_servers_transport),
         tls: Configurations::with_resolvers(&install.certificates_resolvers)
             .map_err(anyhow::Error::msg)?,
         conflicts: if install.core.strict_tls_options {
@@ -114,6 +125,13 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
             Conflicts::FallBack
         },
     })
+}
+
+/// The names of the UDP entry points.
+fn udp_entry_points(install: &Install) -> Vec<Arc<str>> {
+    let entry_points = install.entry_points.iter();
+    let udp = entry_points.filter(|(_, it)| it.address.protocol() == Protocol::Udp);
+    udp.map(|(name, _)| Arc::from(name.as_str())).collect()
 }
 
 fn entrances(
@@ -151,6 +169,27 @@ fn entrances(
     Ok(entrances)
 }
 
+fn relays(
+    install: &Install,
+    context: &Context,
+    live: &Arc<Live<Snapshot>>,
+    observer: &Arc<Observer>,
+    drainer: &Drainer,
+) -> Vec<Arc<Relay>> {
+    let relay = |(index, name): (usize, &Arc<str>)| {
+        let entry_point = install.entry_points.get(&**name)?;
+        let live = Arc::clone(live);
+        Some(Arc::new(Relay {
+            name: Arc::clone(name),
+            timeout: entry_point.udp.timeout.positive()?,
+            drain: drainer.drain(),
+            observer: Arc::clone(observer),
+            route: Box::new(move || live.with(|snapshot| snapshot.udp.get(index)?.clone())),
+        }))
+    };
+    context.udp_entry_points.iter().enumerate().filter_map(relay).collect()
+}
+
 fn reload(
     install: &Install,
     context: Arc<Context>,
@@ -183,12 +222,12 @@ fn lines(problems: &[Problem]) -> String {
 fn start(
     install: &Install,
     entrances: &[Arc<Entrance>],
+    relays: &[Arc<Relay>],
     count: usize,
 ) -> anyhow::Result<Vec<Worker>> {
     let activation = Activation::of_process();
     let mut inherited = sockets::inherited(&activation);
-    let mut duties: Vec<Vec<(Arc<Entrance>, std::net::TcpListener)>> =
-        (0..count).map(|_| Vec::new()).collect();
+    let mut duties: Vec<Share> = (0..count).map(|_| Share::default()).collect();
     for entrance in entrances {
         let Some(entry_point) = install.entry_points.get(&*entrance.name) else { continue };
         let listeners = sockets::open(&entrance.name, entry_point, count, &mut inherited)
@@ -199,19 +238,38 @@ fn start(
             tracing::info!(entry_point = %entrance.name, "listening on {address}");
         }
         for (duty, listener) in duties.iter_mut().zip(listeners) {
-            duty.push((Arc::clone(entrance), listener));
+            duty.tcp.push((Arc::clone(entrance), listener));
+        }
+    }
+    for relay in relays {
+        let Some(entry_point) = install.entry_points.get(&*relay.name) else { continue };
+        let sockets = sockets::open_udp(entry_point, count).with_context(|| {
+            format!("entry point `{}`: cannot listen on {}", relay.name, entry_point.address)
+        })?;
+        if let Some(address) = sockets.first().and_then(|it| it.local_addr().ok()) {
+            tracing::info!(entry_point = %relay.name, "listening on {address}, UDP");
+        }
+        for (duty, socket) in duties.iter_mut().zip(sockets) {
+            duty.udp.push((Arc::clone(relay), socket));
         }
     }
     sockets::notify_ready(activation.notify.as_deref());
-    let start = |(index, sockets): (usize, Vec<_>)| Worker::start(index, duty(sockets));
+    let start = |(index, share): (usize, Share)| Worker::start(index, duty(share));
     let workers: std::io::Result<Vec<Worker>> = duties.into_iter().enumerate().map(start).collect();
     workers.context("cannot start a worker")
 }
 
-fn duty(sockets: Vec<(Arc<Entrance>, std::net::TcpListener)>) -> Duty {
+fn duty(share: Share) -> Duty {
     Box::new(move || {
         Box::pin(async move {
-            for (entrance, listener) in sockets {
+            for (relay, socket) in share.udp {
+                task::spawn(async move {
+                    if let Err(error) = relay.run(socket).await {
+                        tracing::error!(%error, "cannot use a UDP socket");
+                    }
+                });
+            }
+            for (entrance, listener) in share.tcp {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => {
                         task::spawn(entrance.accept(listener));

@@ -9,8 +9,8 @@
 //!                                                                       accept → TLS → serve → route → chain → service → server
 //! ```
 //!
-//! Layers, from the ground: `net`, `h1` and `observe`; `tls`; `upstream`; `http`; `snapshot`; `reload` and `api`;
-//! `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
+//! Layers, from the ground: `net`, `h1` and `observe`; `tls`; `upstream`; `http`, `tcp` and `udp`; `snapshot`; `reload` and
+//! `api`; `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
 pub mod api;
 pub mod cli;
@@ -24,6 +24,8 @@ pub mod net;
 pub mod observe;
 pub mod reload;
 pub mod snapshot;
+pub mod tcp;
 pub mod tls;
+pub mod udp;
 pub mod upstream;
 pub mod worker;

@@ -1,11 +1,13 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
+pub mod copy;
 pub mod drain;
 #[cfg(test)]
 pub(crate) mod future_size;
 pub mod listen;
 pub mod live;
 pub mod memory;
+pub mod peek;
 pub mod per_worker;
 pub mod proxy_protocol;
 pub mod task;

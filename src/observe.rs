@@ -37,6 +37,8 @@ pub struct Observer {
     log: Option<Arc<Sink>>,
     /// Open connections by entry point.
     open: HashMap<Arc<str>, Arc<AtomicI64>>,
+    /// Open UDP sessions by entry point.
+    sessions: HashMap<Arc<str>, Arc<AtomicI64>>,
     stopping: AtomicBool,
 }
 
@@ -45,6 +47,12 @@ impl Observer {
     pub fn new(entry_points: impl IntoIterator<Item = Arc<str>>) -> Self {
         let open = entry_points.into_iter().map(|name| (name, Arc::default())).collect();
         Self { open, ..Self::default() }
+    }
+
+    /// The same observer, for UDP entry points with these names, too.
+    pub fn with_sessions(self, entry_points: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let sessions = entry_points.into_iter().map(|name| (name, Arc::default())).collect();
+        Self { sessions, ..self }
     }
 
     /// The same observer, which counts.
@@ -92,6 +100,13 @@ impl Observer {
         Open { count }
     }
 
+    /// A UDP session was opened on an entry point; it is open until the guard is dropped.
+    pub fn session_opened(&self, entry_point: &Arc<str>) -> Open {
+        let count = self.sessions.get(entry_point).cloned().unwrap_or_default();
+        count.fetch_add(1, Relaxed);
+        Open { count }
+    }
+
     /// Opens log files anew, after they were moved away.
     pub fn reopen(&self) {
         if let Some(log) = &self.log {
@@ -131,9 +146,12 @@ impl Observer {
 
     /// What the observer itself knows, as metrics.
     pub fn families(&self) -> Vec<MetricFamily> {
-        let open = self.open.iter().map(|(name, count)| {
-            let labels = [("entrypoint", &**name), ("protocol", "TCP")];
-            prometheus::gauge(&labels, count.load(Relaxed) as f64)
+        let kinds = [(&self.open, "TCP"), (&self.sessions, "UDP")];
+        let open = kinds.into_iter().flat_map(|(counts, protocol)| {
+            counts.iter().map(move |(name, count)| {
+                let labels = [("entrypoint", &**name), ("protocol", protocol)];
+                prometheus::gauge(&labels, count.load(Relaxed) as f64)
+            })
         });
         let mut families = vec![
             prometheus::gauges("traefik_open_connections", "Open connections.", open.collect()),

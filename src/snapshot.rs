@@ -17,12 +17,15 @@ use crate::observe::series::{EntryPointSeries, RouterSeries};
 use crate::tls::acme::Wanted;
 use crate::tls::policy::Policy;
 use crate::upstream::service::Service;
+use crate::{tcp, udp};
 
 /// All that a request needs.
 #[derive(Debug)]
 pub struct Snapshot {
     /// By index of the entry point.
     pub entry_points: Vec<EntryPoint>,
+    /// The router of each UDP entry point, by index.
+    pub udp: Vec<Option<Arc<udp::route::Route>>>,
     /// What became of each configured object.
     pub report: report::Report,
     /// The certificates that are to be obtained.
@@ -44,6 +47,8 @@ pub struct EntryPoint {
     pub secure: Routes<Arc<Route>>,
     /// How TLS connections are accepted.
     pub policy: Policy,
+    /// The TCP routers.
+    pub tcp: tcp::table::Table,
 }
 
 /// One compiled rule with its chain. (A `Router` is what the user wrote.)

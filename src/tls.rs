@@ -12,6 +12,7 @@ pub mod client;
 mod client_auth;
 pub mod configurations;
 mod generated;
+pub mod hello;
 mod offered;
 mod options;
 mod pem;

@@ -44,6 +44,12 @@ fn middlewares_load() {
 }
 
 #[test]
+fn tcp_and_udp_load() {
+    is_sound(&examples().join("tcp"));
+    is_sound(&examples().join("udp"));
+}
+
+#[test]
 fn certificates_load() {
     let folder = copy("tls");
     let made = Command::new("./certificate").current_dir(folder.path()).output().unwrap();

@@ -16,6 +16,7 @@ pub mod path;
 mod prefix;
 mod redirect;
 pub mod source;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 

@@ -2,10 +2,35 @@
 
 use portcullis_config::tree::Tree;
 use portcullis_config::tree::text::{self, Format};
-use portcullis_middlewares::{KINDS, Kind, NOT_SERVED, kind};
+use portcullis_middlewares::{Defect, KINDS, NOT_SERVED, kind, tcp};
 use serde_json::{Map, Value};
 
-fn schema(kind: &Kind) -> Value {
+/// One line of one of the two tables.
+struct Line {
+    protocol: &'static str,
+    name: &'static str,
+    show: fn(&Tree) -> Result<Value, Defect>,
+    schema: fn() -> schemars::Schema,
+}
+
+/// Every line of both tables.
+fn lines() -> Vec<Line> {
+    let http = KINDS.iter().map(|kind| Line {
+        protocol: "http",
+        name: kind.name,
+        show: kind.show,
+        schema: kind.schema,
+    });
+    let tcp = tcp::KINDS.iter().map(|kind| Line {
+        protocol: "tcp",
+        name: kind.name,
+        show: kind.show,
+        schema: kind.schema,
+    });
+    http.chain(tcp).collect()
+}
+
+fn schema(kind: &Line) -> Value {
     (kind.schema)().to_value()
 }
 
@@ -34,7 +59,8 @@ fn objects<'a>(at: &str, schema: &'a Value, found: &mut Vec<(String, &'a Map<Str
 
 #[test]
 fn names_are_unique_and_in_alphabetical_order() {
-    let names: Vec<_> = KINDS.iter().map(|kind| kind.name.to_lowercase()).collect();
+    let key = |line: &Line| (line.protocol, line.name.to_lowercase());
+    let names: Vec<_> = lines().iter().map(key).collect();
     let mut sorted = names.clone();
     sorted.sort();
     sorted.dedup();
@@ -48,11 +74,14 @@ fn names_are_found_in_any_case_and_not_listed_as_missing() {
         assert_eq!(found.name, known.name);
         assert!(!NOT_SERVED.contains(&known.name), "{} is served", known.name);
     }
+    for known in tcp::KINDS {
+        assert_eq!(tcp::kind(&known.name.to_uppercase()).unwrap().name, known.name);
+    }
 }
 
 #[test]
 fn every_middleware_and_every_field_has_a_manual() {
-    for kind in KINDS {
+    for kind in &lines() {
         let schema = schema(kind);
         assert!(!description(&schema).is_empty(), "{} has no manual", kind.name);
         let mut found = Vec::new();
@@ -68,13 +97,13 @@ fn every_middleware_and_every_field_has_a_manual() {
 
 #[test]
 fn every_manual_has_an_example_that_decodes() {
-    for kind in KINDS {
+    for kind in &lines() {
         let schema = schema(kind);
         let mut count = 0;
         for example in examples(description(&schema)) {
             let tree = text::parse(example, Format::Yaml, kind.name)
                 .unwrap_or_else(|error| panic!("{}: {error}\n{example}", kind.name));
-            let shown = settings(&tree, kind.name).map(kind.show);
+            let shown = settings(&tree, kind).map(kind.show);
             let shown = shown.unwrap_or_else(|| panic!("{}: not in\n{example}", kind.name));
             assert!(shown.is_ok(), "{}: {shown:?}", kind.name);
             count += 1;
@@ -84,14 +113,14 @@ fn every_manual_has_an_example_that_decodes() {
 }
 
 /// The settings of the first middleware of `kind` in a whole configuration.
-fn settings<'a>(tree: &'a Tree, kind: &str) -> Option<&'a Tree> {
-    let middlewares = tree.child("http")?.child("middlewares")?.as_map()?;
-    middlewares.values().find_map(|middleware| middleware.child(kind))
+fn settings<'a>(tree: &'a Tree, kind: &Line) -> Option<&'a Tree> {
+    let middlewares = tree.child(kind.protocol)?.child("middlewares")?.as_map()?;
+    middlewares.values().find_map(|middleware| middleware.child(kind.name))
 }
 
 #[test]
 fn defaults_are_shown_as_nothing() {
-    for kind in KINDS {
+    for kind in &lines() {
         let shown = (kind.show)(&Tree::default());
         let nested = |value: &Value| value.as_object().is_some_and(Map::is_empty);
         assert!(shown.as_ref().is_ok_and(Value::is_object), "{}: {shown:?}", kind.name);
@@ -105,7 +134,7 @@ fn defaults_are_shown_as_nothing() {
 
 #[test]
 fn unknown_fields_are_refused_by_name() {
-    for kind in KINDS {
+    for kind in &lines() {
         let tree = Tree::map([("noSuchField".to_owned(), Tree::scalar("x"))]);
         let error = (kind.show)(&tree).unwrap_err().to_string();
         assert!(error.contains("noSuchField"), "{}: {error}", kind.name);

@@ -140,7 +140,7 @@ impl<'a> Users<'a> {
 }
 
 /// Traefik: a weight that nobody set shows as 1.
-fn name_weights(service: &mut Map<String, Value>) {
+pub(super) fn name_weights(service: &mut Map<String, Value>) {
     for kind in ["weighted", "highestRandomWeight"] {
         let children = service.get_mut(kind).and_then(|it| it.get_mut("services"));
         for child in children.and_then(Value::as_array_mut).into_iter().flatten() {
@@ -207,6 +207,6 @@ pub(super) fn used_by<'n>(value: &mut Map<String, Value>, users: impl Iterator<I
     }
 }
 
-fn texts<'n>(texts: impl Iterator<Item = &'n str>) -> Value {
+pub(super) fn texts<'n>(texts: impl Iterator<Item = &'n str>) -> Value {
     texts.map(Value::from).collect()
 }

@@ -1,80 +1,106 @@
-//! TCP and UDP objects as objects of the API. This release reads them and does not serve them, and says so.
+//! TCP and UDP objects as objects of the API.
+
+use std::sync::Arc;
 
 use portcullis_config::Name;
-use portcullis_config::routing::tcp;
-use serde::Serialize;
-use serde_json::Value;
+use portcullis_middlewares::tcp as middlewares;
+use serde_json::{Map, Value};
 
 use super::View;
-use super::http::{names, object, outcome, used_by};
+use super::http::{name_weights, names, object, outcome, texts, used_by};
 use super::list::Row;
-use crate::snapshot::report::Status;
+use crate::snapshot::report::Item;
+use crate::tcp;
 
 pub(super) fn tcp_routers(view: &View<'_>) -> Vec<Row> {
     let routers = view.snapshot.report.tcp.routers.iter();
-    let row = |(name, it): (&String, &tcp::Router)| {
-        let mut row = router(name, it, "TCP", &it.service);
-        row.tail.push(("priorityStr", it.priority.to_string().into()));
-        row.searched.push(it.rule.clone());
-        row
-    };
-    routers.map(row).collect()
+    routers
+        .map(|(name, item)| {
+            let qualified = |text: &String| Name::qualify(text, name.provider()).to_string();
+            let mut shown = item.config.clone();
+            shown.middlewares = shown.middlewares.iter().map(qualified).collect();
+            shown.priority = item.priority;
+            let uses = shown.middlewares.clone();
+            let mut row = router(name, item, object(&shown), &shown.service);
+            row.tail.push(("priorityStr", item.priority.to_string().into()));
+            row.searched.push(shown.rule);
+            row.uses.extend(uses);
+            row
+        })
+        .collect()
 }
 
 pub(super) fn udp_routers(view: &View<'_>) -> Vec<Row> {
     let routers = view.snapshot.report.udp.routers.iter();
-    routers.map(|(name, it)| router(name, it, "UDP", &it.service)).collect()
+    let row = |(name, item): (&Name, &Item<_>)| {
+        let config: &portcullis_config::routing::udp::Router = &item.config;
+        router(name, item, object(config), &config.service)
+    };
+    routers.map(row).collect()
 }
 
-fn router(name: &str, config: &impl Serialize, layer: &str, service: &str) -> Row {
-    let mut value = object(config);
-    outcome(&mut value, Status::Disabled, &[unserved(layer)]);
-    let mut row = Row::object(name, Value::Object(value));
+fn router<T>(name: &Name, item: &Item<T>, mut value: Map<String, Value>, service: &str) -> Row {
+    outcome(&mut value, item.status, &item.errors);
+    if !item.used.is_empty() {
+        value.insert("using".to_owned(), texts(item.used.iter().map(|name| &**name)));
+    }
+    let mut row = Row::object(name.as_str(), Value::Object(value));
     row.searched = vec![service.to_owned()];
-    row.uses = vec![full(service, name)];
+    row.uses = vec![Name::qualify(service, name.provider()).to_string()];
     row
 }
 
 pub(super) fn tcp_services(view: &View<'_>) -> Vec<Row> {
-    let tcp = &view.snapshot.report.tcp;
-    let routers: Vec<_> =
-        tcp.routers.iter().map(|(name, it)| (name.as_str(), full(&it.service, name))).collect();
-    tcp.services.iter().map(|(name, it)| service(name, it, "TCP", &routers)).collect()
+    let report = &view.snapshot.report.tcp;
+    let service = |(name, item): (&Name, &Item<_>)| {
+        let config: &portcullis_config::routing::tcp::Service = &item.config;
+        let mut value = service(item, object(config));
+        if let Some(states) = report.compiled.get(name).and_then(server_status) {
+            value.insert("serverStatus".to_owned(), states);
+        }
+        of_kind(name, value)
+    };
+    report.services.iter().map(service).collect()
 }
 
 pub(super) fn udp_services(view: &View<'_>) -> Vec<Row> {
-    let udp = &view.snapshot.report.udp;
-    let routers: Vec<_> =
-        udp.routers.iter().map(|(name, it)| (name.as_str(), full(&it.service, name))).collect();
-    udp.services.iter().map(|(name, it)| service(name, it, "UDP", &routers)).collect()
+    let services = view.snapshot.report.udp.services.iter();
+    services.map(|(name, item)| of_kind(name, service(item, object(&item.config)))).collect()
 }
 
-fn service(name: &str, config: &impl Serialize, layer: &str, routers: &[(&str, String)]) -> Row {
-    let mut value = object(config);
-    let kind = if value.contains_key("weighted") { "weighted" } else { "loadbalancer" };
-    outcome(&mut value, Status::Disabled, &[unserved(layer)]);
-    let users = routers.iter().filter(|(_, service)| service == name);
-    used_by(&mut value, users.map(|(router, _)| *router));
-    Row::object(name, Value::Object(value)).of_type(kind)
+fn service<T>(item: &Item<T>, mut value: Map<String, Value>) -> Map<String, Value> {
+    outcome(&mut value, item.status, &item.errors);
+    used_by(&mut value, item.used.iter().map(|name| &**name));
+    name_weights(&mut value);
+    value
+}
+
+fn of_kind(name: &Name, value: Map<String, Value>) -> Row {
+    let kinds = ["loadBalancer", "weighted"];
+    let kind = kinds.into_iter().find(|kind| value.contains_key(*kind)).unwrap_or_default();
+    Row::object(name.as_str(), Value::Object(value)).of_type(kind)
+}
+
+/// `UP` or `DOWN` by server address, if the service is a load balancer.
+fn server_status(service: &Arc<tcp::service::Service>) -> Option<Value> {
+    let states = service.balancer()?.server_status();
+    let text = |is_up: bool| Value::from(if is_up { "UP" } else { "DOWN" });
+    Some(states.into_iter().map(|(address, is_up)| (address.to_string(), text(is_up))).collect())
 }
 
 pub(super) fn tcp_middlewares(view: &View<'_>) -> Vec<Row> {
     let middlewares = view.snapshot.report.tcp.middlewares.iter();
     middlewares
-        .map(|(name, it)| {
-            let mut value = serde_json::Map::new();
-            value.insert(it.kind.clone(), names(&it.settings));
-            outcome(&mut value, Status::Disabled, &[unserved("TCP")]);
-            Row::object(name, Value::Object(value)).of_type(&it.kind)
+        .map(|(name, item)| {
+            let known = middlewares::kind(&item.config.kind);
+            let kind = known.map_or(item.config.kind.as_str(), |known| known.name);
+            let settings = known.and_then(|known| (known.show)(&item.config.settings).ok());
+            let mut value = Map::new();
+            let settings = settings.unwrap_or_else(|| names(&item.config.settings));
+            value.insert(kind.to_owned(), settings);
+            outcome(&mut value, item.status, &item.errors);
+            used_by(&mut value, item.used.iter().map(|name| &**name));
+            Row::object(name.as_str(), Value::Object(value)).of_type(kind)
         })
         .collect()
-}
-
-fn unserved(layer: &str) -> String {
-    format!("{layer} is not served by this release")
-}
-
-/// `service` in full, as its router means it.
-fn full(service: &str, router: &str) -> String {
-    Name::qualify(service, Name::verbatim(router).provider()).to_string()
 }

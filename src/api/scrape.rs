@@ -1,5 +1,6 @@
 //! `prometheus@internal`: what there is to scrape.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use ::http::header::CONTENT_TYPE;
@@ -13,6 +14,7 @@ use super::Seen;
 use super::aside::Aside;
 use crate::observe::metrics::prometheus::{Label, counter, counters, gauge, gauges, text};
 use crate::observe::{Observer, process, without_userinfo};
+use crate::tcp::counts::Counts;
 
 /// Answers with all metrics in the text format.
 pub struct Scrape {
@@ -43,6 +45,7 @@ impl Sources {
         families.extend(process::families());
         if let Some(seen) = self.seen.get() {
             families.push(servers(seen));
+            families.extend(connections(seen));
             families.push(certificates(seen));
             families.extend(acme(seen));
             let help = "Hosts of routers whose clients get a certificate that is not for them.";
@@ -76,7 +79,51 @@ fn servers(seen: &Seen) -> MetricFamily {
             samples.push(gauge(&labels, f64::from(u8::from(is_up))));
         }
     }
+    let tcp = snapshot.report.tcp.compiled.iter();
+    for (name, balancer) in tcp.filter_map(|(name, it)| Some((name, it.balancer()?))) {
+        for (address, is_up) in
+            balancer.server_status().into_iter().filter(|_| balancer.is_checked())
+        {
+            let labels: [Label<'_>; 2] = [("service", name.as_str()), ("url", &address)];
+            samples.push(gauge(&labels, f64::from(u8::from(is_up))));
+        }
+    }
     gauges("traefik_service_server_up", "Whether a server passes its health checks.", samples)
+}
+
+/// What TCP services count.
+fn connections(seen: &Seen) -> [MetricFamily; 4] {
+    let snapshot = seen.live.load();
+    let family = |name: &str, help: &str, read: fn(&Counts) -> &AtomicU64| {
+        let services = snapshot.report.tcp.compiled.iter();
+        let samples = services.filter_map(|(service, it)| {
+            let counts = &it.balancer()?.counts;
+            Some(counter(&[("service", service.as_str())], read(counts).load(Relaxed)))
+        });
+        counters(name, help, samples.collect())
+    };
+    [
+        family(
+            "portcullis_tcp_connections_total",
+            "Connections that reached a server of a TCP service.",
+            |counts| &counts.connections,
+        ),
+        family(
+            "portcullis_tcp_dial_failures_total",
+            "Servers of a TCP service that could not be reached.",
+            |counts| &counts.failures,
+        ),
+        family(
+            "portcullis_tcp_received_bytes_total",
+            "Bytes from clients to servers of a TCP service, of connections that have ended.",
+            |counts| &counts.received,
+        ),
+        family(
+            "portcullis_tcp_sent_bytes_total",
+            "Bytes from servers of a TCP service to clients, of connections that have ended.",
+            |counts| &counts.sent,
+        ),
+    ]
 }
 
 fn certificates(seen: &Seen) -> MetricFamily {

@@ -57,7 +57,9 @@ fn bench() -> Bench {
     let context = Context {
         entry_points: vec![(defaults, Arc::new(EntryPointSeries::new("web")))],
         internal: HashMap::from([(api, Arc::new(Nothing) as _)]),
+        udp_entry_points: Vec::new(),
         default_transport: Default::default(),
+        default_tcp_transport: Default::default(),
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
     };

@@ -59,7 +59,10 @@ fn problems_of(install: &Install, known: EntryPoints, files: &[PathBuf]) -> (usi
 
 /// How many routers the user configured; the gateway's own do not count.
 fn configured(snapshot: &Snapshot) -> usize {
-    snapshot.report.routers.keys().filter(|name| name.provider() != "internal").count()
+    let report = &snapshot.report;
+    let names = report.routers.keys().chain(report.tcp.routers.keys());
+    let names = names.chain(report.udp.routers.keys());
+    names.filter(|name| name.provider() != "internal").count()
 }
 
 fn report(problems: &[Problem], routers: usize) -> Report {

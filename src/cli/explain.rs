@@ -2,6 +2,7 @@
 
 mod asked;
 mod running;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +73,8 @@ struct Known {
     preview: Preview,
     /// What is shown of each router.
     routers: HashMap<String, Shown>,
+    /// The same for TCP routers.
+    tcp_routers: HashMap<String, Shown>,
 }
 
 /// What is shown of a router besides its rule.
@@ -108,7 +111,10 @@ fn from_files(
     let routers =
         report.routers.iter().map(|(name, item)| (name.to_string(), shown(report, name, item)));
     let routers = routers.collect();
-    Ok(Known { install, preview, routers })
+    let tcp_routers =
+        report.tcp.routers.iter().map(|(name, item)| (name.to_string(), tcp::shown(item)));
+    let tcp_routers = tcp_routers.collect();
+    Ok(Known { install, preview, routers, tcp_routers })
 }
 
 /// What a report says of a router.
@@ -167,6 +173,9 @@ fn describe(
         Scheme::Https => (&entry_point.secure, "TLS connections"),
     };
     let _ = writeln!(text, "entry point {name}, {kind}");
+    if tcp::explain(text, known, entry_point, asked) == Outcome::Taken {
+        return Outcome::Taken;
+    }
     let outcome = explain_table(text, known, routes, asked, "  ");
     if outcome == Outcome::NotTaken {
         let (other, scheme) = match asked.scheme {

@@ -1,4 +1,6 @@
-//! Accepting connections of a TCP entry point and telling TLS from plain HTTP.
+//! Accepting connections of a TCP entry point, and telling TCP routers, TLS and plain HTTP apart.
+
+mod layer4;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use portcullis_middlewares::message::{Connection, Tls};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::http::Http;
 use crate::http::serve::{Protocol, Session};
@@ -89,14 +92,29 @@ impl Entrance {
         stream.set_nodelay(true)?;
         let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
         let mut addresses = (peer, stream.local_addr()?);
+        // One limit for all that is waited for before the connection has found its taker.
+        let deadline = Instant::now() + limit;
         if let Some(trust) = &self.proxy_protocol {
             let read = proxy_protocol::read(&mut stream, peer.ip(), trust);
             if let Some(told) = tokio::time::timeout(limit, read).await?? {
                 addresses = told;
             }
         }
+        if let Some(stream) = self.layer4(stream, addresses, deadline).await? {
+            self.http(stream, addresses, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// HTTP, in the clear or not, as the first bytes tell.
+    async fn http(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        addresses: (SocketAddr, SocketAddr),
+        deadline: Instant,
+    ) -> io::Result<()> {
         let mut first = [0; 24];
-        let seen = tokio::time::timeout(limit, stream.peek(&mut first)).await??;
+        let seen = tokio::time::timeout_at(deadline, stream.peek(&mut first)).await??;
         match first.get(..seen) {
             None | Some([]) => Ok(()),
             Some([HANDSHAKE_RECORD, ..]) => self.secure(stream, addresses).await,

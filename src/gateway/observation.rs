@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use http::HeaderName;
 use tracing::level_filters::LevelFilter;
 
-use crate::install::{Install, Level, LogFormat, Prometheus};
+use crate::install::{Install, Level, LogFormat, Prometheus, Protocol};
 use crate::observe::access_log::AccessLog;
 use crate::observe::log::{self, Log};
 use crate::observe::sink::{Rotation, Target};
@@ -62,8 +62,14 @@ fn level(level: Level) -> LevelFilter {
 
 /// The observer that the install configuration asks for.
 pub(super) fn observer(install: &Install, log: &Log) -> anyhow::Result<Arc<Observer>> {
-    let names = install.entry_points.keys().map(|name| Arc::from(name.as_str()));
-    let mut observer = Observer::new(names).with_log(Arc::clone(log.sink()));
+    let names = |protocol: Protocol| {
+        let entry_points = install.entry_points.iter();
+        let of_protocol = entry_points.filter(move |(_, it)| it.address.protocol() == protocol);
+        of_protocol.map(|(name, _)| Arc::from(name.as_str()))
+    };
+    let mut observer = Observer::new(names(Protocol::Tcp))
+        .with_sessions(names(Protocol::Udp))
+        .with_log(Arc::clone(log.sink()));
     if let Some(settings) = &install.metrics
         && let Some(prometheus) = &settings.prometheus
     {

@@ -3,6 +3,7 @@
 use http::HeaderName;
 use portcullis_config::routing::http::ServersTransport as Settings;
 use portcullis_config::routing::http::{Domain, ForwardingTimeouts, Observability, RouterTls};
+use portcullis_config::routing::tcp::{ServersTransport as TcpSettings, TransportTls};
 use portcullis_config::units::{Duration, IpRanges};
 use portcullis_middlewares::path::{EncodedCharacter, EncodedCharacters, Semicolons};
 
@@ -11,7 +12,7 @@ use crate::http::settings::{
 };
 use crate::install::{
     self, AliasHeadersStrategy, EntryPoint, INTERNAL_ENTRY_POINT, Install, ServersTransport,
-    TraceVerbosity,
+    TcpServersTransport, TraceVerbosity,
 };
 use crate::net::proxy_protocol::Trust;
 use crate::snapshot::configuration::{ByDefault, EntryPointDefaults};
@@ -153,6 +154,26 @@ pub(super) fn proxy_protocol(entry_point: &EntryPoint) -> Result<Option<Trust>, 
     let trusted = IpRanges::parse(settings.trusted_ips.iter().map(String::as_str))
         .map_err(|error| format!("proxyProtocol.trustedIPs: {error}"))?;
     Ok(Some(Trust { insecure: settings.insecure, trusted }))
+}
+
+/// The transport of TCP services that name none.
+pub(super) fn default_tcp_transport(settings: &TcpServersTransport) -> TcpSettings {
+    let defaults = TcpSettings::default();
+    TcpSettings {
+        dial_keep_alive: settings.dial_keep_alive,
+        dial_timeout: settings.dial_timeout,
+        // Traefik ignores it here, and cuts the answer to a client that has ended its side at once.
+        termination_delay: match settings.termination_delay {
+            Duration(0) => defaults.termination_delay,
+            set => set,
+        },
+        tls: settings.tls.as_ref().map(|tls| TransportTls {
+            insecure_skip_verify: tls.insecure_skip_verify,
+            root_cas: tls.root_cas.clone(),
+            ..TransportTls::default()
+        }),
+        ..defaults
+    }
 }
 
 /// The transport of services that name none.

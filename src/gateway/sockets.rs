@@ -1,7 +1,7 @@
 //! Listening sockets of entry points: opened, or inherited from systemd.
 
 use std::io;
-use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -76,6 +76,12 @@ pub(super) fn open(
     let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
     let port = entry_point.address.port();
     listen::bind(host(entry_point)?, port, count, sharing)
+}
+
+/// `count` sockets for a UDP entry point. Datagrams of one client always come to the same one.
+pub(super) fn open_udp(entry_point: &EntryPoint, count: usize) -> io::Result<Vec<UdpSocket>> {
+    let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
+    listen::bind_udp(host(entry_point)?, entry_point.address.port(), count, sharing)
 }
 
 fn host(entry_point: &EntryPoint) -> io::Result<Option<IpAddr>> {

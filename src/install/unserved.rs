@@ -10,7 +10,6 @@ pub const UNSERVED: &[&str] = &[
     "api.debug",
     "certificatesResolvers.*.tailscale",
     "entryPoints.*.http3",
-    "entryPoints.*.udp",
     "experimental.fastProxy",
     "experimental.localPlugins",
     "experimental.plugins",
@@ -40,7 +39,7 @@ pub const UNSERVED: &[&str] = &[
     "providers.zooKeeper",
     "serversTransport.spiffe",
     "spiffe",
-    "tcpServersTransport",
+    "tcpServersTransport.tls.spiffe",
     "tracing",
 ];
 

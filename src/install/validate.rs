@@ -59,9 +59,10 @@ impl Check<'_> {
             let expected = "an address is required, `[host]:port`, such as `:80`";
             self.error(&[path[0], path[1], "address"], expected);
         }
-        if entry_point.address.protocol() == Protocol::Udp {
-            let path = [path[0], path[1], "address"];
-            self.warning(&path, "UDP is not served yet; the entry point does not listen");
+        let is_udp = entry_point.address.protocol() == Protocol::Udp;
+        if is_udp && entry_point.udp.timeout.positive().is_none() {
+            let path = [path[0], path[1], "udp", "timeout"];
+            self.error(&path, "expected a duration above 0, such as `3s`");
         }
         let forwarded = &entry_point.forwarded_headers.trusted_ips;
         self.ranges(&[path[0], path[1], "forwardedHeaders", "trustedIPs"], forwarded);

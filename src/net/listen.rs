@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that wait to be accepted on one socket.
@@ -31,13 +31,13 @@ pub fn bind(
     if sharing == Sharing::Refused {
         // Sockets of this process share the port by the option that would let any other process in, too. A first
         // socket without it finds out whether somebody is there.
-        let probe = open(address, host.is_none(), false)?;
+        let probe = open(Type::STREAM, address, host.is_none(), false)?;
         probe.listen(1)?;
         address.set_port(probe.local_addr()?.as_socket().map_or(port, |local| local.port()));
     }
     let mut sockets: Vec<std::net::TcpListener> = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = open(address, host.is_none(), true)?;
+        let socket = open(Type::STREAM, address, host.is_none(), true)?;
         socket.listen(BACKLOG)?;
         let socket: std::net::TcpListener = socket.into();
         address.set_port(socket.local_addr()?.port());
@@ -46,21 +46,48 @@ pub fn bind(
     Ok(sockets)
 }
 
-fn open(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
-    match open_one(address, both, shared) {
+/// As [`bind`], for datagrams.
+pub fn bind_udp(
+    host: Option<IpAddr>,
+    port: u16,
+    count: usize,
+    sharing: Sharing,
+) -> io::Result<Vec<std::net::UdpSocket>> {
+    let mut address = SocketAddr::new(host.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
+    let open = |address, shared| open(Type::DGRAM, address, host.is_none(), shared);
+    if sharing == Sharing::Refused {
+        let probe = open(address, false)?;
+        address.set_port(probe.local_addr()?.as_socket().map_or(port, |local| local.port()));
+    }
+    let mut sockets: Vec<std::net::UdpSocket> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket: std::net::UdpSocket = open(address, true)?.into();
+        address.set_port(socket.local_addr()?.port());
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+fn open(kind: Type, address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
+    match open_one(kind, address, both, shared) {
         // A machine without IPv6.
         Err(error) if both && error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => {
             let any = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-            open_one(SocketAddr::new(any, address.port()), false, shared)
+            open_one(kind, SocketAddr::new(any, address.port()), false, shared)
         }
         result => result,
     }
 }
 
-fn open_one(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn open_one(kind: Type, address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
+    let protocol = if kind == Type::DGRAM { Protocol::UDP } else { Protocol::TCP };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
-    socket.set_reuse_address(true)?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+        // Accepted connections inherit it: clients that vanished without a word do not stay.
+        socket.set_tcp_keepalive(&KEEP_ALIVE)?;
+    }
     if shared {
         socket.set_reuse_port(true)?;
     }
@@ -70,6 +97,10 @@ fn open_one(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket>
     socket.bind(&address.into())?;
     Ok(socket)
 }
+
+/// Traefik: clients are asked every 15 s whether they are still there.
+const KEEP_ALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(15));
 
 /// Waits a little after a failed accept: with no file descriptors left it would fail again at once, for ever.
 pub async fn refused(entry_point: &str, error: &io::Error) {

@@ -1,4 +1,7 @@
-//! The PROXY protocol on accepted connections, versions 1 and 2 (HAProxy's specification, sections 2.1 and 2.2).
+//! The PROXY protocol, versions 1 and 2 (HAProxy's specification, sections 2.1 and 2.2): read on accepted connections,
+//! written by [`write`].
+
+pub mod write;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use portcullis_config::problem::Kind;
 use portcullis_config::routing::http::{Observability, Router};
+use portcullis_config::routing::tcp;
 use portcullis_config::routing::tls::Tls;
 use portcullis_config::{Name, Problem, Routing};
 use portcullis_providers::Published;
@@ -31,6 +32,7 @@ pub fn merge(
         qualify_into(&mut merged.middlewares, &http.middlewares, provider);
         qualify_into(&mut merged.servers_transports, &http.servers_transports, provider);
         extend_text(&mut merged.tcp.routers, &tcp.routers, provider);
+        extend_text(&mut merged.tcp.servers_transports, &tcp.servers_transports, provider);
         extend_text(&mut merged.tcp.services, &tcp.services, provider);
         extend_text(&mut merged.tcp.middlewares, &tcp.middlewares, provider);
         extend_text(&mut merged.udp.routers, &udp.routers, provider);
@@ -41,6 +43,7 @@ pub fn merge(
         merge_tls(&mut merged, tls, provider);
     }
     adopt(&mut merged.routers, &copies);
+    bind_by_default(&mut merged.tcp.routers, entry_points);
     refuse_doubles(&mut merged, said);
     merged
 }
@@ -60,6 +63,18 @@ fn extend_text<T: Clone>(
 ) {
     let qualified = |name: &String| Name::qualify(name, provider).to_string();
     into.extend(from.iter().map(|(name, value)| (qualified(name), value.clone())));
+}
+
+/// TCP routers without entry points listen where HTTP routers without any do; they take nothing else from them.
+fn bind_by_default(
+    routers: &mut IndexMap<String, tcp::Router>,
+    entry_points: &[EntryPointDefaults],
+) {
+    let defaults = entry_points.iter().filter(|it| it.by_default == ByDefault::Yes);
+    let names: Vec<String> = defaults.map(|it| it.name.to_string()).collect();
+    for router in routers.values_mut().filter(|router| router.entry_points.is_empty()) {
+        router.entry_points.clone_from(&names);
+    }
 }
 
 /// Objects are named in full from here on; files, containers and the like keep the name they have.

@@ -6,7 +6,9 @@
 mod middlewares;
 mod routers;
 mod services;
+mod tcp;
 mod transports;
+mod udp;
 mod wanted;
 
 use std::collections::HashMap;
@@ -14,13 +16,14 @@ use std::sync::Arc;
 
 use portcullis_config::problem::{About, Kind, Severity};
 use portcullis_config::routing::http::ServersTransport;
+use portcullis_config::routing::tcp::ServersTransport as TcpServersTransport;
 use portcullis_config::{Name, Problem};
 use portcullis_middlewares::chain::BoxedService;
 
 use super::Snapshot;
 use super::configuration::{Configuration, EntryPointDefaults};
 use super::kept::Kept;
-use super::report::{Item, Report, Status};
+use super::report::{self, Item, Report, Status};
 use crate::observe::series::EntryPointSeries;
 use crate::tls::configurations::{Configurations, Conflicts, Prepared};
 use crate::upstream::service::Service;
@@ -31,8 +34,12 @@ pub struct Context {
     pub entry_points: Vec<(EntryPointDefaults, Arc<EntryPointSeries>)>,
     /// Parts of the gateway that routers may name, such as `api@internal`.
     pub internal: HashMap<Name, Arc<dyn BoxedService>>,
+    /// The UDP entry points, in the order of their index.
+    pub udp_entry_points: Vec<Arc<str>>,
     /// The transport of services that name none.
     pub default_transport: ServersTransport,
+    /// The same for TCP services.
+    pub default_tcp_transport: TcpServersTransport,
     /// The TLS configurations of the process.
     pub tls: Configurations,
     /// What happens to routers that want different TLS options for one host.
@@ -55,10 +62,11 @@ pub fn compile(
     compiling.compile_services();
     compiling.check_middlewares();
     let entry_points = compiling.compile_routers(&prepared);
+    let udp = compiling.compile_udp();
     let Compiling { report, kept, .. } = compiling;
     let wanted = wanted::certificates(configuration);
     let uncovered = wanted::uncovered(configuration, prepared.store());
-    (Snapshot { entry_points, report, wanted, uncovered, kept }, prepared)
+    (Snapshot { entry_points, udp, report, wanted, uncovered, kept }, prepared)
 }
 
 /// Options objects that did not make it into the configuration: their hosts are refused.
@@ -87,8 +95,8 @@ impl<'a> Compiling<'a> {
         let errors = |problem: &&Problem| problem.severity == Severity::Error;
         let problems = configuration.problems.iter();
         let mut report = Report {
-            tcp: configuration.tcp.clone(),
-            udp: configuration.udp.clone(),
+            tcp: report::Tcp::new(&configuration.tcp),
+            udp: report::Udp::new(&configuration.udp),
             problems: configuration.problems.clone(),
             ..Report::default()
         };
@@ -138,6 +146,11 @@ impl<'a> Compiling<'a> {
             Kind::HttpRouter => note(self.report.routers.get_mut(name), status, text),
             Kind::HttpService => note(self.report.services.get_mut(name), status, text),
             Kind::HttpMiddleware => note(self.report.middlewares.get_mut(name), status, text),
+            Kind::TcpRouter => note(self.report.tcp.routers.get_mut(name), status, text),
+            Kind::TcpService => note(self.report.tcp.services.get_mut(name), status, text),
+            Kind::TcpMiddleware => note(self.report.tcp.middlewares.get_mut(name), status, text),
+            Kind::UdpRouter => note(self.report.udp.routers.get_mut(name), status, text),
+            Kind::UdpService => note(self.report.udp.services.get_mut(name), status, text),
             _ => {}
         }
     }

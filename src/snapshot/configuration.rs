@@ -22,9 +22,9 @@ pub struct Configuration {
     pub middlewares: IndexMap<Name, Middleware>,
     /// HTTP servers transports.
     pub servers_transports: IndexMap<Name, ServersTransport>,
-    /// TCP objects, not served yet.
+    /// TCP objects; routers with the default entry points applied.
     pub tcp: tcp::Tcp,
-    /// UDP objects, not served yet.
+    /// UDP objects.
     pub udp: udp::Udp,
     /// Certificates, options by qualified name (`default` stays bare), stores.
     pub tls: tls::Tls,

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use portcullis_config::Name;
 use portcullis_config::routing::http::{Middleware, ServersTransport};
+use portcullis_config::routing::tcp::ServersTransport as TcpServersTransport;
 use portcullis_middlewares::Step;
+use portcullis_middlewares::tcp::Gate;
 
 use crate::upstream::endpoint::{Address, Endpoint};
+use crate::upstream::resolve::Host;
 use crate::upstream::service::Service;
 use crate::upstream::transport::Transport;
+use crate::{tcp, udp};
 
 /// The parts of a snapshot by what they were made from.
 #[derive(Default)]
@@ -22,7 +26,27 @@ pub struct Kept {
     pub steps: HashMap<(Arc<str>, Name), (Middleware, Vec<Step>)>,
     /// Services by name; a balancer takes over positions and health from its predecessor.
     pub services: HashMap<Name, Arc<Service>>,
+    /// What is kept for TCP.
+    pub tcp: Tcp,
+    /// UDP services by name.
+    pub udp: HashMap<Name, Arc<udp::service::Service>>,
+    /// Hosts of TCP and UDP servers, with their addresses, by name.
+    pub hosts: HashMap<Box<str>, Arc<Host>>,
 }
+
+/// The parts of TCP routers and services by what they were made from.
+#[derive(Default)]
+pub struct Tcp {
+    /// Transports by their settings.
+    pub transports: HashMap<TcpServersTransport, Arc<tcp::transport::Transport>>,
+    /// Services by name; a balancer takes over position, health and counts from its predecessor.
+    pub services: HashMap<Name, Arc<tcp::service::Service>>,
+    /// Gates, with their counts, by router and middleware.
+    pub gates: HashMap<(Arc<str>, Name), KeptGate>,
+}
+
+/// A gate and what it was made from.
+pub type KeptGate = (Middleware, Arc<dyn Gate>);
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -7,7 +7,7 @@ use portcullis_config::routing::http::{Middleware, Router, Service};
 use portcullis_config::{Name, Problem, routing};
 use serde::Serialize;
 
-use crate::upstream;
+use crate::{tcp, upstream};
 
 /// What became of each configured object.
 #[derive(Debug, Default)]
@@ -18,14 +18,60 @@ pub struct Report {
     pub services: IndexMap<Name, Item<Service>>,
     /// HTTP middlewares.
     pub middlewares: IndexMap<Name, Item<Middleware>>,
-    /// TCP and UDP objects as configured.
-    pub tcp: routing::tcp::Tcp,
-    /// See above.
-    pub udp: routing::udp::Udp,
+    /// TCP objects.
+    pub tcp: Tcp,
+    /// UDP objects.
+    pub udp: Udp,
     /// The compiled services, for the state of their servers.
     pub compiled: IndexMap<Name, Arc<upstream::service::Service>>,
     /// All problems, by their order of discovery.
     pub problems: Vec<Problem>,
+}
+
+/// What became of each TCP object.
+#[derive(Debug, Default)]
+pub struct Tcp {
+    /// Routers.
+    pub routers: IndexMap<Name, Item<routing::tcp::Router>>,
+    /// Services.
+    pub services: IndexMap<Name, Item<routing::tcp::Service>>,
+    /// Middlewares.
+    pub middlewares: IndexMap<Name, Item<Middleware>>,
+    /// The compiled services, for the state of their servers and their counts.
+    pub compiled: IndexMap<Name, Arc<tcp::service::Service>>,
+}
+
+/// What became of each UDP object.
+#[derive(Debug, Default)]
+pub struct Udp {
+    /// Routers.
+    pub routers: IndexMap<Name, Item<routing::udp::Router>>,
+    /// Services.
+    pub services: IndexMap<Name, Item<routing::udp::Service>>,
+}
+
+impl Tcp {
+    /// Objects without defects so far; their names are full.
+    pub fn new(config: &routing::tcp::Tcp) -> Self {
+        Self {
+            routers: items(&config.routers),
+            services: items(&config.services),
+            middlewares: items(&config.middlewares),
+            compiled: IndexMap::new(),
+        }
+    }
+}
+
+impl Udp {
+    /// Objects without defects so far; their names are full.
+    pub fn new(config: &routing::udp::Udp) -> Self {
+        Self { routers: items(&config.routers), services: items(&config.services) }
+    }
+}
+
+fn items<T: Clone>(configured: &IndexMap<String, T>) -> IndexMap<Name, Item<T>> {
+    let item = |(name, it): (&String, &T)| (Name::verbatim(name), Item::new(it.clone()));
+    configured.iter().map(item).collect()
 }
 
 /// One object and what became of it.

@@ -40,6 +40,8 @@ pub enum Offer {
     Any,
     /// HTTP/1.1 only, for upgrades.
     Http1,
+    /// None of HTTP: the protocol is the user's.
+    Unnamed,
 }
 
 /// The protocol that was agreed on.
@@ -92,6 +94,7 @@ where
     let stream = match offer {
         Offer::Any => connector.connect(name, io).await?,
         Offer::Http1 => connector.with_alpn(vec![HTTP1.to_vec()]).connect(name, io).await?,
+        Offer::Unnamed => connector.with_alpn(Vec::new()).connect(name, io).await?,
     };
     let alpn = match stream.get_ref().1.alpn_protocol() {
         Some(protocol) if protocol == H2 => Alpn::H2,

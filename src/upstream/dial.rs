@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::endpoint::{Endpoint, Scheme};
+use super::resolve::Host;
 pub use crate::tls::client::Offer;
 use crate::tls::client::{self, Alpn, TlsStream};
 
@@ -49,7 +51,8 @@ pub async fn dial(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), D
 
 async fn connect(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), DialError> {
     let place = || endpoint.authority().to_owned();
-    let tcp = connect_tcp(endpoint).await.map_err(|error| DialError::Connect(place(), error))?;
+    let tcp = tcp(endpoint.name(), endpoint.port(), Some(KEEP_ALIVE)).await;
+    let tcp = tcp.map_err(|error| DialError::Connect(place(), error))?;
     if endpoint.scheme != Scheme::Https {
         return Ok((Stream::Plain(tcp), Alpn::Http1));
     }
@@ -63,17 +66,26 @@ async fn connect(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), Di
 }
 
 /// Traefik: the TLS handshake with a server is limited to 10 s.
-const TLS_LIMIT: Duration = Duration::from_secs(10);
+pub const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Pause before the next address is tried beside one that does not answer (RFC 8305 section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-async fn connect_tcp(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let addresses = endpoint.name().addresses().await?;
+/// A server that vanished without a word is found within 15 s: silence before the first probe.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Connects to the first address of `host` that takes the connection. After `keep_alive` of silence the kernel asks whether
+/// the server still lives. The caller limits the time.
+pub async fn tcp(
+    host: &Arc<Host>,
+    port: u16,
+    keep_alive: Option<Duration>,
+) -> io::Result<TcpStream> {
+    let addresses = host.addresses().await?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let count = addresses.len();
     for (index, address) in addresses.iter().enumerate() {
-        let attempt = TcpStream::connect((*address, endpoint.port()));
+        let attempt = TcpStream::connect((*address, port));
         let connected = if index + 1 == count {
             attempt.await
         } else {
@@ -84,12 +96,13 @@ async fn connect_tcp(endpoint: &Endpoint) -> io::Result<TcpStream> {
             Ok(stream) => {
                 // Small writes such as chunked ends must not wait for acknowledgements.
                 stream.set_nodelay(true)?;
-                // A server that vanished without a word is found within 15 s.
-                let keep_alive = TcpKeepalive::new()
-                    .with_time(Duration::from_secs(10))
-                    .with_interval(Duration::from_secs(2))
-                    .with_retries(2);
-                SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+                if let Some(silence) = keep_alive {
+                    let probes = TcpKeepalive::new()
+                        .with_time(silence)
+                        .with_interval(Duration::from_secs(2))
+                        .with_retries(2);
+                    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+                }
                 return Ok(stream);
             }
             Err(error) => last = error,

@@ -68,7 +68,7 @@ impl Standing {
     }
 
     /// Notes what the active health check found; whether that is a change.
-    pub(super) fn set_up(&self, up: bool) -> bool {
+    pub(crate) fn set_up(&self, up: bool) -> bool {
         self.up.swap(up, Relaxed) != up
     }
 

@@ -9,7 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.append(str(ROOT / "tests" / "differential"))
 
-from rig import failover, memory, reload, scale, shapes, sigterm  # noqa: E402
+from rig import failover, memory, reload, scale, shapes, sigterm, streams  # noqa: E402
 from rig.place import Place  # noqa: E402
 from rig.report import Report  # noqa: E402
 from suite.tools import find_traefik  # noqa: E402
@@ -25,7 +25,7 @@ SECTIONS = {
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [*shapes.SHAPES, *SECTIONS]
+    names = [*shapes.SHAPES, *streams.SHAPES, *SECTIONS]
     parser.add_argument("--only", help=f"comma-separated parts, of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each shape and proxy; the median counts")
     parser.add_argument("--seconds", type=int, default=5, help="length of a round")
@@ -56,6 +56,9 @@ def main():
         wanted = [name for name in shapes.SHAPES if name in options.parts]
         if wanted:
             shapes.measure(place, report, wanted)
+        wanted = [name for name in streams.SHAPES if name in options.parts]
+        if wanted:
+            streams.measure(place, report, wanted)
         for name, measure in SECTIONS.items():
             if name in options.parts:
                 measure(place, report)

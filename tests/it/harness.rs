@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod frames;
+pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod server;
 

@@ -1,4 +1,4 @@
-//! TCP: routers, services, middlewares, servers transports. Decoded whole; served by a later release.
+//! TCP: routers, services, middlewares, servers transports.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};

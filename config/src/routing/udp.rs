@@ -1,4 +1,4 @@
-//! UDP: routers and services. Decoded whole; served by a later release.
+//! UDP: routers and services.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ use portcullis_config::tree::text::{Format, parse};
 use portcullis_config::{Name, Routing};
 use serde_json::{Map, Value};
 
-use super::{Known, Shown, State};
+use super::{Known, Shown, State, tcp};
 use crate::gateway::preview::preview_of;
 use crate::install::{EntryPoint, Install};
 
@@ -40,8 +40,14 @@ pub(super) fn ask(url: &str) -> Result<Known, String> {
         routing.http.routers.insert(name.clone(), router);
         routers.insert(name.clone(), shown);
     }
+    let mut tcp_routers = HashMap::new();
+    for (name, told) in told["tcpRouters"].as_object().into_iter().flatten() {
+        let (router, shown) = tcp::told(told)?;
+        routing.tcp.routers.insert(name.clone(), router);
+        tcp_routers.insert(name.clone(), shown);
+    }
     let preview = preview_of(&install, routing).map_err(|error| format!("{error:#}"))?;
-    Ok(Known { install, preview, routers })
+    Ok(Known { install, preview, routers, tcp_routers })
 }
 
 /// An entry point as far as it matters before routing; what its routers take from it they have already.
@@ -96,14 +102,14 @@ fn complete(shown: &mut Shown, router: &Name, told: &Value) {
         .collect();
 }
 
-fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
+pub(super) fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
     let odd = |mismatch: portcullis_config::tree::decode::Mismatch| {
         format!("the API says something odd: {mismatch}")
     };
     decode(&parse(&value.to_string(), Format::Json, "the API").map_err(odd)?).map_err(odd)
 }
 
-fn texts(value: &Value) -> Vec<String> {
+pub(super) fn texts(value: &Value) -> Vec<String> {
     let items = value.as_array().into_iter().flatten();
     items.filter_map(|item| item.as_str().map(ToOwned::to_owned)).collect()
 }

@@ -20,6 +20,9 @@ http:
     child: {rule: 'Path(`/child`)', service: s, parentRefs: [parent]}
   middlewares: {strip: {stripPrefix: {prefixes: [/cart]}}}
   services: {s: {loadBalancer: {servers: [{url: 'http://127.0.0.1:1'}]}}}
+tcp:
+  routers:
+    database: {rule: 'HostSNI(`db.test`)', service: none, entryPoints: [websecure], tls: {}}
 ";
 
 fn explained(words: &[&str]) -> Result<String, String> {
@@ -51,6 +54,15 @@ fn the_router_that_takes_a_request_is_named_with_its_chain() {
     assert!(says(&found, "server     http://127.0.0.1:1"), "{found:#?}");
     assert!(says(&found, "service      s@file"), "{found:#?}");
     assert!(!says(&found, "websecure"), "{found:#?}");
+}
+
+#[test]
+fn a_tcp_router_that_is_asked_first_is_named() {
+    let found = lines(&["GET", "https://db.test/"]);
+    assert_eq!(found[1], "TCP router database@file takes the connection, before HTTP");
+    assert!(says(&found, "closes it"), "{found:#?}");
+    assert!(says(&found, "problem      service `none@file` does not exist"), "{found:#?}");
+    assert!(!says(&lines(&["GET", "https://safe.test/"]), "TCP router"));
 }
 
 #[test]

@@ -15,11 +15,12 @@ use crate::http::routes::{Entry, Routes};
 use crate::observe::series::{RouterSeries, Switch};
 use crate::snapshot::report::Status;
 use crate::snapshot::{EntryPoint, Leaf, Route};
+use crate::tcp::table::{Hosts, Table};
 use crate::tls::configurations::Prepared;
 use crate::tls::policy::Host;
 
 /// Traefik: priorities above are kept for internal routers.
-const MAX_PRIORITY: i64 = i64::MAX - 1000;
+pub(super) const MAX_PRIORITY: i64 = i64::MAX - 1000;
 
 /// Where root routers are filed, and what they need to be.
 struct Filing<'f> {
@@ -53,9 +54,12 @@ impl Compiling<'_> {
                 self.check_child(name, router);
             }
         }
-        let entry_points = context.entry_points.iter().zip(filing.tables);
+        let tcp = self.compile_tcp(prepared);
+        let entry_points = context.entry_points.iter().zip(filing.tables).zip(tcp);
         entry_points
-            .map(|((_, series), tables)| {
+            .map(|(((_, series), tables), tcp)| {
+                let patterns = tables.hosts.iter().map(|(pattern, ..)| pattern.as_str());
+                let tcp = Table::new(tcp.plain, tcp.secure, Hosts::new(patterns));
                 let hosts: Vec<Host<'_>> = tables
                     .hosts
                     .iter()
@@ -71,7 +75,7 @@ impl Compiling<'_> {
                 }
                 let plain = self.table(tables.plain);
                 let secure = self.table(tables.secure);
-                EntryPoint { series: Arc::clone(series), plain, secure, policy }
+                EntryPoint { series: Arc::clone(series), plain, secure, policy, tcp }
             })
             .collect()
     }
@@ -334,7 +338,7 @@ fn not_for_children(router: &Router) -> impl Iterator<Item = &'static str> {
     fields.into_iter().filter_map(|(is_set, field)| is_set.then_some(field))
 }
 
-fn options_name(reference: &str, router: &Name) -> String {
+pub(super) fn options_name(reference: &str, router: &Name) -> String {
     match reference {
         "" | "default" => "default".to_owned(),
         text => Name::qualify(text, router.provider()).to_string(),

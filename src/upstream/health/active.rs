@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use portcullis_config::Name;
-use portcullis_config::routing::http::HealthCheck;
+use portcullis_config::units::Duration as Setting;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -20,21 +20,44 @@ use crate::upstream::standing::Standing;
 
 /// The probes of one service. They end when it is dropped.
 #[derive(Debug)]
-pub struct Active {
-    settings: HealthCheck,
-    targets: Arc<Mutex<Vec<Arc<Target>>>>,
+pub struct Active<Q: Question = Probe> {
+    settings: Q::Settings,
+    targets: Arc<Mutex<Vec<Arc<Target<Q>>>>>,
     task: Option<AbortHandle>,
 }
 
 /// A server and how it is asked.
 #[derive(Debug)]
-pub struct Target {
-    /// The URL as the user wrote it.
+pub struct Target<Q = Probe> {
+    /// The URL or address as the user wrote it.
     pub url: Arc<str>,
     /// The question.
-    pub probe: Probe,
+    pub probe: Q,
     /// Where the answer is noted.
     pub standing: Arc<Standing>,
+}
+
+/// How a server is asked for its health.
+pub trait Question: Send + Sync + 'static {
+    /// What the user wrote.
+    type Settings: Clone + PartialEq + Send + Sync + 'static;
+
+    /// The pace that `settings` ask for.
+    fn pace(settings: &Self::Settings) -> Pace;
+
+    /// Asks once; the error says what is wrong. The caller limits the time.
+    fn ask(&self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// When servers are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two questions to a healthy server.
+    pub interval: Setting,
+    /// Between two questions to an unhealthy one; `None` = the same.
+    pub unhealthy_interval: Option<Setting>,
+    /// For an answer.
+    pub timeout: Setting,
 }
 
 /// Servers of one service that are asked at the same time.
@@ -51,13 +74,13 @@ enum Round {
     Unhealthy,
 }
 
-impl Active {
+impl<Q: Question> Active<Q> {
     /// Has `targets` probed; the first time after one interval, as Traefik does. With equal settings the probes of
     /// `previous` go on; with others what they found stands until it is checked anew, at once.
     pub fn begin(
         service: &Name,
-        settings: &HealthCheck,
-        targets: Vec<Arc<Target>>,
+        settings: &Q::Settings,
+        targets: Vec<Arc<Target<Q>>>,
         previous: Option<&Arc<Self>>,
     ) -> Arc<Self> {
         if let Some(previous) = previous
@@ -67,11 +90,12 @@ impl Active {
             *previous.targets.lock() = targets;
             return Arc::clone(previous);
         }
-        let interval = positive(settings.interval, "interval", INTERVAL, service);
-        let unhealthy = settings
+        let pace = Q::pace(settings);
+        let interval = positive(pace.interval, "interval", INTERVAL, service);
+        let unhealthy = pace
             .unhealthy_interval
             .map_or(interval, |setting| positive(setting, "unhealthyInterval", interval, service));
-        let timeout = positive(settings.timeout, "timeout", TIMEOUT, service);
+        let timeout = positive(pace.timeout, "timeout", TIMEOUT, service);
         let targets = Arc::new(Mutex::new(targets));
         let probed = Probed { service: service.shared(), targets: Arc::clone(&targets), timeout };
         let now = Instant::now();
@@ -88,7 +112,7 @@ impl Active {
     }
 }
 
-impl Drop for Active {
+impl<Q: Question> Drop for Active<Q> {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -96,12 +120,7 @@ impl Drop for Active {
     }
 }
 
-fn positive(
-    setting: portcullis_config::units::Duration,
-    field: &str,
-    default: Duration,
-    service: &Name,
-) -> Duration {
+fn positive(setting: Setting, field: &str, default: Duration, service: &Name) -> Duration {
     setting.positive().unwrap_or_else(|| {
         tracing::error!(%service, "healthCheck.{field} is not above 0; {default:?} is used");
         default
@@ -109,13 +128,13 @@ fn positive(
 }
 
 /// What the rounds of a service share.
-struct Probed {
+struct Probed<Q> {
     service: Arc<str>,
-    targets: Arc<Mutex<Vec<Arc<Target>>>>,
+    targets: Arc<Mutex<Vec<Arc<Target<Q>>>>>,
     timeout: Duration,
 }
 
-impl Probed {
+impl<Q: Question> Probed<Q> {
     async fn rounds(&self, round: Round, begin: Instant, every: Duration) {
         let mut ticks = tokio::time::interval_at(begin, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,7 +147,7 @@ impl Probed {
         }
     }
 
-    async fn probe(&self, target: Arc<Target>) {
+    async fn probe(&self, target: Arc<Target<Q>>) {
         let answer = tokio::time::timeout(self.timeout, target.probe.ask()).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
         let changed = target.standing.set_up(answer.is_ok());
@@ -145,7 +164,7 @@ impl Probed {
 }
 
 impl Round {
-    fn has(self, target: &Target) -> bool {
+    fn has<Q>(self, target: &Target<Q>) -> bool {
         target.standing.is_checked_up() == (self == Self::Healthy)
     }
 }

@@ -11,6 +11,7 @@ use portcullis_config::routing::http::HealthCheck;
 use portcullis_middlewares::message::{Body, Connection, Parts, Request, Response, Target};
 use portcullis_middlewares::{Exchange, path};
 
+use super::active::{Pace, Question};
 use crate::upstream::endpoint::{Address, Endpoint, Scheme};
 use crate::upstream::forward::{self, Forwarding, HostHeader};
 
@@ -47,6 +48,22 @@ const MOST_REDIRECTS: usize = 10;
 
 /// Bytes of an answer that are read, so that its connection can be used again.
 const MOST_BODY: usize = 64 * 1024;
+
+impl Question for Probe {
+    type Settings = HealthCheck;
+
+    fn pace(settings: &HealthCheck) -> Pace {
+        Pace {
+            interval: settings.interval,
+            unhealthy_interval: settings.unhealthy_interval,
+            timeout: settings.timeout,
+        }
+    }
+
+    fn ask(&self) -> impl Future<Output = Result<(), String>> + Send {
+        self.ask_once()
+    }
+}
 
 impl Probe {
     /// Compiles the settings for the server at `url`. `endpoint` finds or makes endpoints by the service's transport.
@@ -107,7 +124,7 @@ impl Probe {
     }
 
     /// Asks. The error says what is wrong with the answer.
-    pub async fn ask(&self) -> Result<(), String> {
+    async fn ask_once(&self) -> Result<(), String> {
         match self.expected {
             Expected::Serving => self.ask_grpc().await,
             Expected::Fine(redirects) => match self.ask_http(redirects).await?.as_u16() {

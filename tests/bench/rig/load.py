@@ -14,7 +14,7 @@ SCRIPT = pathlib.Path(__file__).with_name("report.lua")
 
 @dataclass
 class Load:
-    """One load: `kind` is h1, tls, h2 or handshake."""
+    """One load: `kind` is h1, tls, h2, handshake, or close: a new connection for each request."""
 
     kind: str
     host: str
@@ -62,9 +62,11 @@ def run(place, load, proxy, missing=False):
 
 
 def wrk(load, proxy):
-    url = f"http://localhost:{proxy.http}" if load.kind == "h1" else f"https://localhost:{proxy.https}"
+    url = f"https://localhost:{proxy.https}" if load.kind == "tls" else f"http://localhost:{proxy.http}"
     command = ["wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "-s", str(SCRIPT)]
     command += ["-H", f"Host: {load.host}"]
+    if load.kind == "close":
+        command += ["-H", "Connection: close"]
     return [*command, url + load.path, "--", str(load.pause)]
 
 

@@ -60,6 +60,7 @@ def backend(place, core, name="backend"):
 server {{
   listen 127.0.0.1:{port} backlog=4096;
   location ~ /large$ {{ root {place.folder}; rewrite .* /large break; }}
+  location = /huge {{ root {place.folder}; }}
   location / {{ default_type text/plain; return 200 "{"a" * 50}"; }}
 }}"""
     process = place.start(name, nginx_command(place, name, server), core)

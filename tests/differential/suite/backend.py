@@ -22,18 +22,20 @@ class Farm:
         self.lock = threading.Condition()
         self.backends = {}
         self.seen = []
+        self.heard = {}
         self.checks = {}
         self.answers = {}
         self.health = {}
         self.busy = 0
+        self.talking = 0
         self.sockets = []
 
-    def open(self, name, port, context=None):
-        """Start the back end `name` on a loopback port, over TLS if a context is given."""
+    def open(self, name, port, context=None, serve=None):
+        """Start the back end `name` on a loopback port, over TLS if a context is given; it speaks HTTP or as `serve` says."""
         listener = listen(port)
         self.backends[name] = f"127.0.0.1:{port}"
         self.sockets.append(listener)
-        threading.Thread(target=self.accept, args=(name, listener, context), daemon=True).start()
+        threading.Thread(target=self.accept, args=(name, listener, context, serve), daemon=True).start()
 
     def open_black_hole(self, name, port):
         """A port that swallows connection attempts: its accept queue is full and nobody takes from it."""
@@ -54,6 +56,7 @@ class Farm:
         """Forget what was seen and answer from now on as told (by back end; `*` for the others)."""
         with self.lock:
             self.seen = []
+            self.heard = {}
             self.answers = {name: list(plan) for name, plan in answers.items()}
 
     def wait_seen(self, count, timeout):
@@ -66,13 +69,34 @@ class Farm:
         with self.lock:
             self.lock.wait_for(lambda: self.busy == 0, timeout)
 
-    def accept(self, name, listener, context):
+    def accept(self, name, listener, context, serve):
         while True:
             try:
                 sock, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self.serve, args=(name, sock, context), daemon=True).start()
+            work, arguments = (serve, (self, name, sock, context)) if serve else (self.serve, (name, sock, context))
+            threading.Thread(target=work, args=arguments, daemon=True).start()
+
+    def talk(self, change):
+        """Note that a raw connection begins or ends."""
+        with self.lock:
+            self.talking += change
+            self.lock.notify_all()
+
+    def wait_silent(self, timeout):
+        """Wait until no raw connection is open."""
+        with self.lock:
+            self.lock.wait_for(lambda: self.talking == 0, timeout)
+
+    def hear(self, name, record):
+        """Note a raw connection or datagram; connections without a word are health checks or were given up."""
+        lines = record.get("lines", [])
+        if "datagram" not in record and (not lines or lines[0].startswith("CHECK")):
+            return
+        with self.lock:
+            self.heard.setdefault(name, []).append(record)
+            self.lock.notify_all()
 
     def serve(self, name, sock, context):
         peer = {}

@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 
+from . import stream
 from .fragments import Fragmented
 from .http2 import Http2Client
 from .wire import Closed, Malformed, TimedOut, Wire, read_response, text, values
@@ -15,6 +16,8 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 ANSWER, SILENCE, WATCH = 8.0, 0.4, 0.05
 # How long a connection that is to be closed may take to do so.
 CLOSING = 2.5
+# The same for one that carries no HTTP, which says nothing about its end.
+STILL = 0.4
 
 
 def bytes_of(step, defaults):
@@ -58,10 +61,12 @@ class Connection:
         self.tls = None
         self.last = None
         self.silent = False
+        self.talked = False
         sock = socket.create_connection(address, ANSWER, (step.get("from", "127.0.0.1"), 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if "preface" in step:
             sock.sendall(step["preface"].encode("latin-1"))
+        self.prelude = stream.request_tls(sock) if step.get("postgres") else None
         if "tls" in step:
             sock = self.handshake(sock, step["tls"], certificates)
         self.wire = Wire(sock, ANSWER)
@@ -99,6 +104,31 @@ class Connection:
             "certificate": certificates.names.get(digest, "generated"),
         }
         return secure
+
+    def talk(self, step):
+        """Send text and read lines: one for each line sent, unless `lines` says how many."""
+        self.talked = True
+        if self.wire.sock is None:
+            return []
+        self.wire.timeout = step.get("patience", 3.0)
+        try:
+            self.send(long(step.get("send", "")).encode("latin-1"), step)
+        except OSError:
+            pass
+        answers = []
+        for _ in range(step.get("lines", step.get("send", "").count("\n"))):
+            try:
+                answers.append({"line": text(self.wire.line()).removesuffix("<bare LF>")})
+            except Closed:
+                answers.append({"missing": "closed"})
+                break
+            except TimedOut:
+                answers.append({"missing": "nothing came"})
+                break
+        if self.prelude is not None:
+            answers.insert(0, {"line": f"prelude {self.prelude}"})
+            self.prelude = None
+        return answers
 
     def exchange_stream(self, step, defaults):
         """One request and its response over HTTP/2."""
@@ -171,6 +201,8 @@ class Connection:
             return "refused"
         if self.http2:
             return self.http2.state(WATCH)
+        if self.talked:
+            return "closed" if self.wire.ends_within(STILL) else "kept"
         closing = self.says_close() if self.last else not self.silent
         return "closed" if self.wire.ends_within(CLOSING if closing else WATCH) else "kept"
 

@@ -15,7 +15,8 @@ def shape(observation, case, farm):
         return relabel(observation, farm)
     counts = Counter()
     for response in observation["responses"]:
-        server = response.get("headers", {}).get("x-server", ["nobody"])[0]
+        said = response.get("line", "nobody").split(" ")[0]
+        server = response.get("headers", {}).get("x-server", [said])[0]
         counts[f"{response.get('status', 'missing')} by {server}"] += 1
     if how == "spread":
         return {"answers": dict(sorted(counts.items()))}
@@ -127,6 +128,9 @@ def summary(observation):
     usual = ("host", "user-agent", "accept-encoding", "date", "content-length", "x-server")
     forwarded = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-server", "x-forwarded-proto", "x-forwarded-port", "x-real-ip")
     for response in observation.get("responses", []):
+        if "line" in response:
+            yield f"< {response['line']!r}"
+            continue
         headers = {k: v for k, v in response.get("headers", {}).items() if k not in usual}
         rest = {k: response[k] for k in ("interim", "trailers", "missing") if response.get(k)}
         yield f"< {response.get('status')} {response.get('body', '')!r} {headers} {rest or ''}"

@@ -3,6 +3,7 @@
 import socket
 import time
 
+from . import stream
 from .client import Connection, bytes_of
 from .wire import values
 
@@ -14,23 +15,31 @@ HOSTNAME = socket.gethostname()
 def drive(case, group, gateway, farm, entry_points, certificates):
     """Play the case and return what was observed as a tree of plain values."""
     farm.begin(plans(case))
-    connections, responses, streams = {}, [], []
+    connections, responses, streams, datagrams = {}, [], [], {}
     try:
         for step in steps(case):
-            play(step, case, group, gateway, (farm, entry_points, certificates), connections, responses, streams)
+            if "datagram" in step:
+                time.sleep(step.get("wait", 0))
+                address = (gateway.ip, entry_points[step.get("entry", group.entry)])
+                responses.append(stream.ask(step, address, datagrams))
+            else:
+                play(step, case, group, gateway, (farm, entry_points, certificates), connections, responses, streams)
         farm.wait_idle(3)
         time.sleep(case.get("settle", 0))
         farm.wait_idle(3)
         states = {name: connection.state() for name, connection in connections.items()}
         tls = {name: connection.tls for name, connection in connections.items() if connection.tls}
     finally:
-        for connection in connections.values():
+        for connection in [*connections.values(), *datagrams.values()]:
             connection.close()
+    farm.wait_silent(3)
     with farm.lock:
-        seen = list(farm.seen)
+        seen, heard = list(farm.seen), dict(farm.heard)
     observation = {"responses": responses, "connections": states, "requests": by_backend(seen, case)}
     if tls:
         observation["tls"] = tls
+    if heard:
+        observation["heard"] = {name: sorted(records, key=repr) for name, records in sorted(heard.items())}
     if streams:
         observation["streams"] = streams
     if "checks" in case:
@@ -47,7 +56,7 @@ def plans(case):
 
 def steps(case):
     """The steps of a case; a case without steps is one step itself, `repeat` times."""
-    inherited = {key: case[key] for key in ("entry", "tls", "host", "from", "preface", "headers", "http2") if key in case}
+    inherited = {key: case[key] for key in ("entry", "tls", "host", "from", "preface", "headers", "http2", "postgres") if key in case}
     for _ in range(case.get("repeat", 1)):
         for step in case.get("steps", [case]):
             merged = inherited | step
@@ -65,7 +74,7 @@ def play(step, case, group, gateway, parts, connections, responses, streams):
         farm.wait_seen(step["wait_seen"], 5)
     if "health" in step:
         farm.health.update(step["health"])
-    if not {"raw", "request", "read", "read_bytes", "close"} & set(step):
+    if not {"raw", "request", "read", "read_bytes", "close", "talk"} & set(step):
         return
     name = step.get("on", "main")
     if step.get("fresh") and name in connections:
@@ -77,7 +86,9 @@ def play(step, case, group, gateway, parts, connections, responses, streams):
     if step.get("cookies"):
         step = step | {"headers": [*step.get("headers", []), *cookies(responses)]}
     defaults = {"host": case.get("host", group.host)}
-    if step.get("http2"):
+    if "talk" in step:
+        received = connection.talk(step["talk"])
+    elif step.get("http2"):
         received = connection.exchange_stream(step, defaults)
     else:
         received = connection.exchange(bytes_of(step, defaults), step)
@@ -111,7 +122,7 @@ def by_name(pairs):
 
 def clean(response):
     """A response without what no two runs share."""
-    if "missing" in response:
+    if "missing" in response or "line" in response:
         return response
     headers = by_name(response["headers"])
     for name in MOVING:

@@ -26,7 +26,10 @@ class Gateway:
 
     def launch(self, install, routing, words, entry_points):
         """Write the files and start the process."""
-        points = {name: {"address": f"{self.ip}:{port}"} for name, port in entry_points.items()}
+        udp = {name for name, settings in install.get("entryPoints", {}).items() if "udp" in settings}
+        points = {
+            name: {"address": f"{self.ip}:{port}{'/udp' if name in udp else ''}"} for name, port in entry_points.items()
+        }
         routing_file = self.folder / "routing.yml"
         base = {
             "entryPoints": points,

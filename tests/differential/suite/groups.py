@@ -14,6 +14,8 @@ def edits(feature):
     area, _, name = feature.partition(".")
     if area == "middlewares":
         return MIDDLEWARES_OFF
+    if area in ("tcp", "udp"):
+        return [{"path": f"{area}.routers"}]
     if area != "matchers":
         return ROUTES_OFF
     call = rf"\b{name}\((`[^`]*`|\"[^\"]*\"|[, ])*\)"
@@ -55,7 +57,8 @@ class Group:
 
     def uses(self, word):
         """Whether the configuration mentions a placeholder."""
-        return f"<{word}>" in repr(self.routing) + repr(self.install)
+        text = repr(self.routing) + repr(self.install)
+        return f"<{word}>" in text or f"'service': '{word}'" in text or f"'name': '{word}'" in text
 
 
 def switch(tree, path, edit):

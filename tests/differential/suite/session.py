@@ -3,6 +3,7 @@
 import json
 import time
 
+from . import stream
 from .backend import HTTP2, Farm, tls_context
 from .compare import Differences, shape
 from .drive import drive
@@ -49,9 +50,10 @@ class Session:
         points = {name: self.ports.take(SIDES["portcullis"]) for name in sorted(names)}
         self.entry_points = points
         self.group.entry = "web"
+        raw = {name: {"loadBalancer": {"servers": [{"address": f"<{name}>"}]}} for name in stream.PLAIN if name in self.farm.backends}
         for side, ip in SIDES.items():
             install, routing = self.group.configuration(variant if side == "portcullis" else None)
-            routing = merge({"http": {"services": services}}, routing)
+            routing = merge({"http": {"services": services}, **({"tcp": {"services": raw}} if raw else {})}, routing)
             gateway = Gateway(side, self.binaries[side], ip, self.folder / side)
             self.gateways[side] = gateway
             port_words = {f"port-{name}": str(port) for name, port in points.items()}
@@ -70,6 +72,7 @@ class Session:
         for name in HTTP2:
             if self.group.uses(name):
                 self.farm.open(name, self.ports.take())
+        stream.open_all(self.group, self.farm, self.ports, self.certificates, tls_context)
         if self.group.uses("blackhole"):
             self.farm.open_black_hole("blackhole", self.ports.take())
         self.farm.backends["dead"] = f"127.0.0.1:{self.ports.take()}"

@@ -32,7 +32,9 @@ pub(crate) fn run(data: &[u8]) {
     let context = Context {
         entry_points: vec![(web, Arc::new(EntryPointSeries::new("web")))],
         internal: HashMap::new(),
+        udp_entry_points: vec!["dns".into()],
         default_transport: ServersTransport::default(),
+        default_tcp_transport: Default::default(),
         tls: Configurations::new().expect("configurations need no more than random numbers"),
         conflicts: Conflicts::FallBack,
     };

@@ -16,7 +16,9 @@ fn context() -> Context {
     Context {
         entry_points: Vec::new(),
         internal: Default::default(),
+        udp_entry_points: Vec::new(),
         default_transport: ServersTransport::default(),
+        default_tcp_transport: Default::default(),
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::Refuse,
     }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use portcullis_config::routing::http::ServersTransport;
+use portcullis_config::routing::http::{HealthCheck, ServersTransport};
 use serde_json::{Value, json};
 
 use super::*;
