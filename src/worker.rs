@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::thread::JoinHandle;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::net::task;
@@ -19,6 +20,25 @@ pub struct Worker {
     stop: oneshot::Sender<()>,
 }
 
+/// How much less of a contended processor a control thread gets than a worker: about a tenth (setpriority(2)).
+const BEHIND_WORKERS: i32 = 10;
+
+/// The runtime for all that is not the data path: providers, compilation, health checks, the API. Its threads leave a
+/// contended processor to the workers, who never wait for them.
+pub fn control() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .on_thread_start(|| {
+            // Less is always allowed. On Linux this is about the thread that asks.
+            if let Err(error) = rustix::process::nice(BEHIND_WORKERS) {
+                tracing::debug!(%error, "control threads run with the priority of workers");
+            }
+        })
+        .enable_all()
+        .build()
+}
+
 /// The number of workers: what the operator wants, otherwise as many as there are processors (the quota of a control
 /// group counts).
 pub fn count(wanted: Option<usize>) -> usize {
@@ -28,7 +48,7 @@ pub fn count(wanted: Option<usize>) -> usize {
 impl Worker {
     /// Starts worker `index` (from 0) with its duty. It ends with [`Worker::stop`].
     pub fn start(index: usize, duty: Duty) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let name = format!("worker-{index}");
         let thread = std::thread::Builder::new().name(name).spawn(move || {

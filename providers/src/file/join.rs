@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use indexmap::IndexMap;
+use portcullis_config::pieces::Pieces;
 use portcullis_config::problem::{At, Kind};
 use portcullis_config::{Problem, Routing};
 
@@ -31,7 +32,7 @@ struct Joined<'a> {
 impl<'a> Joined<'a> {
     fn add(&mut self, path: &'a Path, content: &'a Content) {
         let Self { routing, problems, owners } = self;
-        let mut entry = Entry { path, problems, owners };
+        let mut entry = Entry { path, problems, owners, pieces: Pieces::begin() };
         let from = &content.routing;
         entry.add(Kind::HttpRouter, &mut routing.http.routers, &from.http.routers);
         entry.add(Kind::HttpService, &mut routing.http.services, &from.http.services);
@@ -60,6 +61,7 @@ struct Entry<'a, 'b> {
     path: &'a Path,
     problems: &'b mut Vec<Problem>,
     owners: &'b mut HashMap<(Kind, &'a str), &'a Path>,
+    pieces: Pieces,
 }
 
 impl<'a> Entry<'a, '_> {
@@ -69,6 +71,7 @@ impl<'a> Entry<'a, '_> {
         into: &mut IndexMap<String, T>,
         from: &'a IndexMap<String, T>,
     ) {
+        into.reserve_exact(from.len());
         for (name, object) in from {
             if let Some(owner) = self.owners.get(&(kind, name.as_str())) {
                 let message = format!(
@@ -82,6 +85,7 @@ impl<'a> Entry<'a, '_> {
             }
             self.owners.insert((kind, name), self.path);
             into.insert(name.clone(), object.clone());
+            self.pieces.step();
         }
     }
 }

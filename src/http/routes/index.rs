@@ -5,6 +5,7 @@ mod path;
 mod regexes;
 
 use hashbrown::HashMap;
+use portcullis_config::pieces::Pieces;
 
 use super::condition::Condition;
 use crate::http::matcher::{Subject, after_first_label};
@@ -52,6 +53,13 @@ impl Index {
     }
 }
 
+impl Index {
+    pub(super) fn drop_in_pieces(self, pieces: &Pieces) {
+        pieces.drop_each(self.hosts);
+        pieces.drop_each(self.wildcards);
+    }
+}
+
 /// An index that grows. Branches come in ascending order.
 #[derive(Debug, Default)]
 pub(super) struct IndexBuilder {
@@ -85,8 +93,13 @@ impl IndexBuilder {
     }
 
     pub(super) fn build(self) -> Index {
+        let pieces = Pieces::begin();
         let paths = |map: Map<PathIndexBuilder>| {
-            map.into_iter().map(|(host, paths)| (host, paths.build())).collect()
+            let built = map.into_iter().map(|(host, paths)| {
+                pieces.step();
+                (host, paths.build())
+            });
+            built.collect()
         };
         Index {
             hosts: paths(self.hosts),

@@ -16,7 +16,14 @@ fn entry(rule: &str, priority: i64) -> Entry<String> {
 /// A table with the default priorities.
 fn table<R: AsRef<str>>(rules: impl IntoIterator<Item = R>) -> Routes<String> {
     let entries = rules.into_iter().map(|rule| entry(rule.as_ref(), rule.as_ref().len() as i64));
-    Routes::compile(entries.collect()).unwrap()
+    whole(entries.collect())
+}
+
+/// A table that has all of them.
+fn whole<T: fmt::Debug>(entries: Vec<Entry<T>>) -> Routes<T> {
+    let (routes, refused) = Routes::compile(entries);
+    assert!(refused.is_empty(), "{refused:?}");
+    routes
 }
 
 fn find<'a>(routes: &'a Routes<String>, host: &str, path: &str) -> Option<&'a str> {
@@ -44,7 +51,7 @@ fn higher_priority_wins_and_then_the_earlier_entry() {
         entry("PathPrefix(`/`)", 2),
         entry("Host(`b`)", -5),
     ];
-    let routes = Routes::compile(entries).unwrap();
+    let routes = whole(entries);
     assert_eq!(find(&routes, "a", "/"), Some("HostRegexp(`^a`)"));
     assert_eq!(find(&routes, "b", "/"), Some("PathPrefix(`/`)"));
     assert_eq!(find(&routes, "b", "x"), Some("Host(`b`)"));
@@ -97,17 +104,20 @@ fn explanation_names_the_calls_that_failed() {
 }
 
 #[test]
-fn rule_that_does_not_compile_is_named() {
+fn rule_that_does_not_compile_is_handed_back_and_the_others_serve() {
     let good = entry("Host(`a`)", 1);
-    let bad = Entry { rule: Rule::call("ALPN", ["h2".to_owned()]), ..good.clone() };
-    let error = Routes::compile(vec![good.clone(), bad, good]).unwrap_err();
-    assert_eq!(error.entry, 1);
+    let call = Rule::call("ALPN", ["h2".to_owned()]);
+    let bad = Entry { rule: call.clone(), priority: 2, target: "bad".to_owned() };
+    let (routes, refused) = Routes::compile(vec![good.clone(), bad, good]);
+    assert_eq!((routes.len(), refused.len()), (2, 1));
+    assert_eq!((&refused[0].entry.rule, &*refused[0].entry.target), (&call, "bad"));
+    assert_eq!(find(&routes, "a", "/"), Some("Host(`a`)"));
     let mut deep = Rule::call("Host", ["a".to_owned()]);
     for _ in 0..3_000 {
         deep = Rule::Not(Box::new(deep));
     }
     let entry = Entry { rule: deep, priority: 0, target: () };
-    assert!(Routes::compile(vec![entry]).unwrap_err().to_string().contains("deeper"));
+    assert!(Routes::compile(vec![entry]).1[0].reason.contains("deeper"));
 }
 
 /// The mix that the size of an installation is judged by.
@@ -219,7 +229,7 @@ proptest! {
             let entry = entry(rule, *priority);
             Entry { target: format!("{number}: {rule}"), ..entry }
         });
-        let routes = Routes::compile(entries.collect()).unwrap();
+        let routes = whole(entries.collect());
         for sample in &samples {
             prop_assert_eq!(routes.find(sample), naive(&routes, sample), "{:?}", sample);
         }
