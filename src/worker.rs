@@ -71,3 +71,31 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The nice value of the calling thread: field 19 of its statistics (proc_pid_stat(5)).
+    fn nice() -> i32 {
+        let text = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        // The name of the thread, in brackets, may hold anything.
+        let (_, fields) = text.rsplit_once(')').unwrap();
+        fields.split_ascii_whitespace().nth(16).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn control_threads_stand_behind_workers_and_nobody_else_does() {
+        let own = nice();
+        let control = control().unwrap();
+        let expected = (own + BEHIND_WORKERS).min(19);
+        assert_eq!(control.block_on(control.spawn(async { nice() })).unwrap(), expected);
+        assert_eq!(control.block_on(control.spawn_blocking(nice)).unwrap(), expected);
+        let (tell, told) = std::sync::mpsc::channel();
+        let duty: Duty = Box::new(move || Box::pin(async move { tell.send(nice()).unwrap() }));
+        let worker = Worker::start(0, duty).unwrap();
+        assert_eq!(told.recv().unwrap(), own);
+        worker.stop();
+        assert_eq!(nice(), own);
+    }
+}

@@ -1,5 +1,6 @@
 //! Where branches are filed: by host, within that by path, and by regex where there is neither.
 
+mod endings;
 mod key;
 mod path;
 mod regexes;
@@ -10,9 +11,10 @@ use portcullis_config::pieces::Pieces;
 use super::condition::Condition;
 use crate::http::matcher::{Subject, after_first_label};
 
+use self::endings::Endings;
 use self::key::HostKey;
 use self::path::{PathIndex, PathIndexBuilder};
-use self::regexes::{RegexIndex, RegexIndexBuilder};
+use self::regexes::RegexIndexBuilder;
 
 type Map<V> = HashMap<String, V, ahash::RandomState>;
 
@@ -31,7 +33,7 @@ pub(super) struct Index {
     hosts: Map<PathIndex>,
     /// By what follows the first label.
     wildcards: Map<PathIndex>,
-    host_regexes: RegexIndex,
+    host_regexes: Endings,
     any_host: PathIndex,
 }
 
@@ -65,7 +67,8 @@ impl Index {
 pub(super) struct IndexBuilder {
     hosts: Map<PathIndexBuilder>,
     wildcards: Map<PathIndexBuilder>,
-    host_regexes: RegexIndexBuilder,
+    /// By the ending that they demand.
+    host_regexes: Map<RegexIndexBuilder>,
     any_host: PathIndexBuilder,
 }
 
@@ -79,7 +82,9 @@ impl IndexBuilder {
                 HostKey::Wildcard(suffix) => {
                     self.wildcards.entry_ref(suffix).or_default().insert(branch, key);
                 }
-                HostKey::Regex(regex) => self.host_regexes.insert(branch, regex),
+                HostKey::Regex(regex, ending) => {
+                    self.host_regexes.entry_ref(ending).or_default().insert(branch, regex);
+                }
                 HostKey::Any => self.any_host.insert(branch, key),
             }
         }
@@ -104,7 +109,7 @@ impl IndexBuilder {
         Index {
             hosts: paths(self.hosts),
             wildcards: paths(self.wildcards),
-            host_regexes: self.host_regexes.build(),
+            host_regexes: Endings::build(self.host_regexes),
             any_host: self.any_host.build(),
         }
     }

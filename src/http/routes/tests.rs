@@ -95,6 +95,18 @@ fn anchored_regexes_are_filed_by_their_beginnings() {
 }
 
 #[test]
+fn regexes_of_hosts_are_filed_by_their_endings() {
+    let rules = (0..50).map(|i| format!("HostRegexp(`^[a-z]+\\.w{i}\\.example\\.com$`)"));
+    let routes = table(rules.chain(["HostRegexp(`^x`)".to_owned()]));
+    let found = "HostRegexp(`^[a-z]+\\.w7\\.example\\.com$`)";
+    assert_eq!(find(&routes, "a.w7.example.com", "/"), Some(found));
+    assert_eq!(find(&routes, "1.w7.example.com", "/"), None);
+    assert_eq!(find(&routes, "a.b.w7.example.com", "/"), None);
+    assert_eq!(find(&routes, "x.w.example.com", "/"), Some("HostRegexp(`^x`)"));
+    assert_eq!(find(&routes, &format!("a{}", ".".repeat(60_000)), "/"), None);
+}
+
+#[test]
 fn explanation_names_the_calls_that_failed() {
     let routes = table(["Host(`a`) && Path(`/x`) && !Method(`GET`)", "Host(`b`) || Path(`/y`)"]);
     let sample = Sample::new("a", "/y");
@@ -173,7 +185,17 @@ fn thousand_paths_of_one_host_and_a_rule_of_a_thousand_hosts_ask_few() {
 
 fn any_call() -> impl Strategy<Value = String> {
     let hosts = vec!["a", "b.a", "*.a", "*.b.a", "*", "c.b.a"];
-    let host_regexes = vec!["^a", "b", "a$", "^b\\.a$", "c", "x"];
+    let host_regexes = vec![
+        "^a",
+        "b",
+        "a$",
+        "^b\\.a$",
+        "c",
+        "x",
+        "^[a-d]+\\.b\\.a$",
+        "\\.[ab]\\.a$",
+        "(?i)^.+\\.B\\.A$",
+    ];
     let paths = vec!["/", "/a", "/ab", "/a/", "/a/b", "/b"];
     let path_regexes = vec!["^/a", "b$", "^/$", "/a/.", "a|b", "x", "^/(a|b)/?b", "(?i)^/AB?"];
     prop_oneof![
