@@ -40,12 +40,7 @@ use crate::worker::{self, Duty, Worker};
 /// Runs the gateway until it is told to stop.
 pub fn run(loaded: Loaded) -> anyhow::Result<()> {
     let count = worker::count(loaded.workers.map(usize::from));
-    let control = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .context("cannot start the control runtime")?;
+    let control = worker::control().context("cannot start the control runtime")?;
     task::set_runtimes(count, control.handle().clone());
     let log = observation::log(&loaded.install)?;
     observe::panics::take();

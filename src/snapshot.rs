@@ -9,6 +9,7 @@ pub mod subject;
 use std::fmt;
 use std::sync::Arc;
 
+use portcullis_config::pieces::Pieces;
 use portcullis_middlewares::message::{Request, Response};
 use portcullis_middlewares::{Chain, Exchange};
 
@@ -34,6 +35,21 @@ pub struct Snapshot {
     pub uncovered: Vec<String>,
     /// The parts that the next snapshot may take over.
     pub kept: kept::Kept,
+}
+
+impl Snapshot {
+    /// Ends a snapshot that nobody else holds, object by object: see [`Pieces`].
+    pub fn drop_in_pieces(self) {
+        for entry_point in self.entry_points {
+            entry_point.plain.drop_in_pieces();
+            entry_point.secure.drop_in_pieces();
+        }
+        let pieces = Pieces::begin();
+        pieces.drop_each(self.report.routers);
+        pieces.drop_each(self.report.services);
+        pieces.drop_each(self.kept.steps);
+        pieces.drop_each(self.kept.endpoints);
+    }
 }
 
 /// The routes of one entry point.

@@ -6,6 +6,7 @@
 
 pub mod name;
 pub mod pattern;
+pub mod pieces;
 pub mod problem;
 pub mod routing;
 pub mod rule;

@@ -8,13 +8,17 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use regex::Regex;
-use regex_syntax::hir::{Look, literal::Extractor};
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, Look};
 
 /// Memory for one compiled regex, in bytes.
 const LARGEST: usize = 1 << 20;
 
 /// Alternatives that a pattern may begin with before [`prefixes`] gives up.
 const MOST_PREFIXES: usize = 16;
+
+/// The same for endings and [`suffix`].
+const MOST_SUFFIXES: usize = 64;
 
 /// Why a pattern does not compile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +55,20 @@ pub fn prefixes(pattern: &str) -> Option<Vec<String>> {
     let found = Extractor::new().limit_total(MOST_PREFIXES).extract(&hir);
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
     found.literals()?.iter().map(|literal| text(literal.as_bytes())).collect()
+}
+
+/// The text with which every text that matches ends; empty if the pattern does not say.
+///
+/// `^[a-z]+\.example\.com$` gives `.example.com`. A pattern that is not anchored at its end gives nothing.
+pub fn suffix(pattern: &str) -> String {
+    let hir = translate(pattern).ok().and_then(|pattern| regex_syntax::parse(&pattern).ok());
+    let anchored = |hir: &Hir| hir.properties().look_set_suffix().contains(Look::End);
+    let Some(hir) = hir.filter(anchored) else { return String::new() };
+    let mut extractor = Extractor::new();
+    extractor.kind(ExtractKind::Suffix).limit_total(MOST_SUFFIXES);
+    let found = extractor.extract(&hir);
+    let common = found.longest_common_suffix().unwrap_or_default();
+    String::from_utf8(common.to_vec()).unwrap_or_default()
 }
 
 /// The pattern in the dialect of the `regex` crate.
@@ -382,6 +400,18 @@ mod tests {
         let beginnings = prefixes("(?i)^/api/[^/]+").unwrap();
         assert!(beginnings.iter().all(|text| text.eq_ignore_ascii_case(&"/api/"[..text.len()])));
         assert!(prefixes("^.*").is_none_or(|texts| texts.iter().all(String::is_empty)));
+    }
+
+    #[test]
+    fn anchored_patterns_tell_how_matches_end() {
+        assert_eq!(suffix(r"^[a-z]+\.example\.com$"), ".example.com");
+        assert_eq!(suffix(r"^(a|b)\.example\.com$"), ".example.com");
+        assert_eq!(suffix(r"^(a\.x|b\.y)\.com$"), ".com");
+        for pattern in ["a", "^a", "a$|b", "(?m)a$", "a$x?", "^.*$", "a[xy]$"] {
+            assert_eq!(suffix(pattern), "", "{pattern}");
+        }
+        let insensitive = suffix("(?i)^.+\\.ab$");
+        assert!(".ab".ends_with(&insensitive), "{insensitive}");
     }
 
     #[test]

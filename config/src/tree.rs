@@ -7,6 +7,7 @@ mod verbatim;
 
 use indexmap::IndexMap;
 
+use crate::pieces::Pieces;
 use crate::problem::At;
 
 /// A node of untyped configuration and the place it came from.
@@ -56,6 +57,18 @@ impl Tree {
     /// A map without a place.
     pub fn map(entries: impl IntoIterator<Item = (String, Self)>) -> Self {
         Self { node: Node::Map(entries.into_iter().collect()), at: None }
+    }
+
+    /// Drops a whole configuration, object by object: see [`Pieces`].
+    pub fn drop_in_pieces(self) {
+        let pieces = Pieces::begin();
+        let children = |tree: Self| match tree.node {
+            Node::Map(map) => map.into_values().collect(),
+            Node::List(items) => items,
+            Node::Scalar(_) => Vec::new(),
+        };
+        let sections = children(self).into_iter().flat_map(children);
+        pieces.drop_each(sections.flat_map(children));
     }
 
     /// The entries, if this is a map.

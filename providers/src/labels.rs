@@ -13,6 +13,7 @@ mod merge;
 mod read;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portcullis_config::problem::{About, Kind, Severity};
 use portcullis_config::routing::http::DefaultRule;
@@ -82,7 +83,7 @@ impl Contribution {
         contribution.problems.extend(problems);
         for name in &filled.default_rules {
             if let Some(router) = routing.http.routers.get_mut(name) {
-                router.default_rule = DefaultRule::Rendered;
+                Arc::make_mut(router).default_rule = DefaultRule::Rendered;
             }
         }
         contribution.routing = routing;

@@ -23,7 +23,7 @@ pub(super) fn routers(view: &View<'_>) -> Vec<Row> {
 
 fn router(name: &Name, item: &Item<Router>) -> Row {
     let qualified = |text: &String| Name::qualify(text, name.provider()).to_string();
-    let mut shown = item.config.clone();
+    let mut shown = Router::clone(&item.config);
     shown.middlewares = shown.middlewares.iter().map(qualified).collect();
     shown.parent_refs = shown.parent_refs.iter().map(qualified).collect();
     shown.priority = item.priority;

@@ -17,7 +17,7 @@ pub(super) fn tcp_routers(view: &View<'_>) -> Vec<Row> {
     routers
         .map(|(name, item)| {
             let qualified = |text: &String| Name::qualify(text, name.provider()).to_string();
-            let mut shown = item.config.clone();
+            let mut shown = (*item.config).clone();
             shown.middlewares = shown.middlewares.iter().map(qualified).collect();
             shown.priority = item.priority;
             let uses = shown.middlewares.clone();

@@ -119,7 +119,7 @@ fn from_files(
 
 /// What a report says of a router.
 fn shown(report: &Report, name: &Name, router: &Item<Router>) -> Shown {
-    let Router { middlewares, service, .. } = &router.config;
+    let Router { middlewares, service, .. } = &*router.config;
     let with_kind = |reference: &String| {
         let middleware = report.middlewares.get(&Name::qualify(reference, name.provider()));
         match middleware {

@@ -153,7 +153,7 @@ fn add(routing: &mut Routing, service: &str, entry_point: &str, prefix: &str, pr
         ..Router::default()
     };
     let name = Name::verbatim(service).base().to_owned();
-    routing.http.routers.insert(name, router);
+    routing.http.routers.insert(name, router.into());
 }
 
 /// Traefik: `/` leads to `/dashboard/`, below which the page does not see that it is there.
@@ -170,10 +170,10 @@ fn dashboard(routing: &mut Routing, base: &str) {
         [(redirect, "redirectRegex", root), (strip, "stripPrefix", prefixes)]
     {
         let middleware = Middleware { kind: kind.to_owned(), settings };
-        routing.http.middlewares.insert(name.to_owned(), middleware);
+        routing.http.middlewares.insert(name.to_owned(), middleware.into());
     }
     if let Some(router) = routing.http.routers.get_mut("dashboard") {
-        router.middlewares = vec![redirect.to_owned(), strip.to_owned()];
+        Arc::make_mut(router).middlewares = vec![redirect.to_owned(), strip.to_owned()];
     }
 }
 
@@ -192,17 +192,18 @@ fn redirect(routing: &mut Routing, name: &str, redirection: &Redirection, instal
         ("permanent".to_owned(), Tree::scalar(redirection.permanent.to_string())),
     ]);
     let kind = "redirectScheme".to_owned();
-    routing.http.middlewares.insert(middleware.clone(), Middleware { kind, settings });
+    let redirecting = Middleware { kind, settings };
+    routing.http.middlewares.insert(middleware.clone(), redirecting.into());
     routing.http.routers.insert(
         router,
-        Router {
+        Arc::new(Router {
             entry_points: vec![name.to_owned()],
             middlewares: vec![middleware],
             service: "noop@internal".to_owned(),
             rule: "HostRegexp(`^.+$`)".to_owned(),
             priority: redirection.priority,
             ..Router::default()
-        },
+        }),
     );
 }
 

@@ -36,7 +36,8 @@ pub(super) enum Test {
     Host(Box<str>),
     /// What must follow the first label, with the dot before it.
     WildcardHost(Box<str>),
-    HostRegexp(Arc<Regex>),
+    /// With how a host that matches ends, from a dot on; empty if that is not known.
+    HostRegexp(Arc<Regex>, Box<str>),
     Path(Box<str>),
     PathPrefix(Box<str>),
     /// With the texts that one of must stand at the beginning of the path, if that is known.
@@ -56,7 +57,9 @@ impl Test {
     pub(super) fn compile(call: &Matcher, patterns: &mut Patterns) -> Result<Self, String> {
         Ok(match (call.name, call.arguments.as_slice()) {
             ("Host", [host]) => Self::host(host),
-            ("HostRegexp", [pattern]) => Self::HostRegexp(patterns.compile(pattern)?),
+            ("HostRegexp", [pattern]) => {
+                Self::HostRegexp(patterns.compile(pattern)?, ending(pattern))
+            }
             ("Path", [path]) => Self::Path(boxed(path)),
             ("PathPrefix", [prefix]) => Self::PathPrefix(boxed(prefix)),
             ("PathRegexp", [pattern]) => {
@@ -96,7 +99,7 @@ impl Test {
             Self::AnyHost => true,
             Self::Host(host) => subject.host() == &**host,
             Self::WildcardHost(suffix) => after_first_label(subject.host()) == Some(suffix),
-            Self::HostRegexp(pattern) => pattern.is_match(subject.host().as_bytes()),
+            Self::HostRegexp(pattern, _) => pattern.is_match(subject.host().as_bytes()),
             Self::Path(path) => subject.path() == &**path,
             Self::PathPrefix(prefix) => subject.path().starts_with(&**prefix),
             Self::PathRegexp(pattern, _) => pattern.is_match(subject.path().as_bytes()),
@@ -126,7 +129,7 @@ impl Test {
             Self::WildcardHost(_) | Self::Path(_) | Self::PathPrefix(_) => 0,
             Self::ClientIp(_) | Self::Header(..) => 1,
             Self::Query(..) => 2,
-            Self::HostRegexp(_) | Self::PathRegexp(..) => 3,
+            Self::HostRegexp(..) | Self::PathRegexp(..) => 3,
             Self::HeaderRegexp(..) | Self::QueryRegexp(..) => 4,
         }
     }
@@ -179,6 +182,12 @@ fn prefixes(pattern: &str) -> Box<[Box<str>]> {
         return Box::default();
     }
     found.into_iter().map(Box::from).collect()
+}
+
+/// How hosts end that a pattern matches: whole labels, each with the dot before it.
+fn ending(pattern: &str) -> Box<str> {
+    let suffix = pattern::suffix(pattern);
+    after_first_label(&suffix).unwrap_or_default().into()
 }
 
 fn boxed(text: &str) -> Box<str> {

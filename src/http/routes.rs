@@ -15,6 +15,7 @@ mod tests;
 use std::cmp::Reverse;
 use std::fmt;
 
+use portcullis_config::pieces::Pieces;
 use portcullis_config::rule::Rule;
 
 use self::condition::Condition;
@@ -34,13 +35,12 @@ pub struct Entry<T> {
     pub target: T,
 }
 
-/// Why a table does not compile. Rules that were parsed always do, except where they are nested
+/// An entry that is not in the table. Rules that were parsed always are, except where they are nested
 /// beyond reason.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct CompileError {
-    /// Position of the entry at fault.
-    pub entry: usize,
+#[derive(Clone, Debug)]
+pub struct Refused<T> {
+    /// The entry.
+    pub entry: Entry<T>,
     /// What is wrong with its rule.
     pub reason: String,
 }
@@ -63,23 +63,30 @@ struct Branch {
 }
 
 impl<T> Routes<T> {
-    /// Compiles a table.
-    pub fn compile(entries: Vec<Entry<T>>) -> Result<Self, CompileError> {
+    /// Compiles a table; entries whose rules do not compile are left out and handed back.
+    pub fn compile(mut entries: Vec<Entry<T>>) -> (Self, Vec<Refused<T>>) {
         let mut patterns = Patterns::default();
         let mut builder = IndexBuilder::default();
-        let mut branches = Vec::with_capacity(entries.len());
-        let mut numbered: Vec<_> = entries.into_iter().enumerate().collect();
-        numbered.sort_by_key(|(_, entry)| Reverse(entry.priority));
-        for (rank, (number, entry)) in numbered.iter().enumerate() {
-            let condition = Condition::compile(&entry.rule, &mut patterns)
-                .map_err(|reason| CompileError { entry: *number, reason })?;
+        let (mut branches, mut refused) = (Vec::with_capacity(entries.len()), Vec::new());
+        entries.sort_by_key(|entry| Reverse(entry.priority));
+        let mut kept = Vec::with_capacity(entries.len());
+        let pieces = Pieces::begin();
+        for entry in entries {
+            pieces.step();
+            let condition = match Condition::compile(&entry.rule, &mut patterns) {
+                Ok(condition) => condition,
+                Err(reason) => {
+                    refused.push(Refused { entry, reason });
+                    continue;
+                }
+            };
             for branch in condition.into_branches() {
                 let remainder = builder.insert(branches.len() as u32, branch);
-                branches.push(Branch { entry: rank as u32, remainder });
+                branches.push(Branch { entry: kept.len() as u32, remainder });
             }
+            kept.push(entry);
         }
-        let entries = numbered.into_iter().map(|(_, entry)| entry).collect();
-        Ok(Self { entries, branches, index: builder.build() })
+        (Self { entries: kept, branches, index: builder.build() }, refused)
     }
 
     /// The target of the first rule that matches.
@@ -100,6 +107,15 @@ impl<T> Routes<T> {
     /// The entries in order of precedence.
     pub fn entries(&self) -> &[Entry<T>] {
         &self.entries
+    }
+
+    /// Drops it entry by entry: see [`Pieces`].
+    pub fn drop_in_pieces(self) {
+        let Self { entries, branches, index } = self;
+        let pieces = Pieces::begin();
+        pieces.drop_each(entries);
+        pieces.drop_each(branches);
+        index.drop_in_pieces(&pieces);
     }
 
     fn search<'a, 's, S: Subject>(&'a self, subject: &'s S) -> Search<'a, 's, T, S> {

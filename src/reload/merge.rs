@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use portcullis_config::pieces::Pieces;
 use portcullis_config::problem::Kind;
 use portcullis_config::routing::http::{Observability, Router};
 use portcullis_config::routing::tcp;
@@ -19,14 +20,18 @@ pub fn merge(
     entry_points: &[EntryPointDefaults],
 ) -> Configuration {
     let mut merged = Configuration::default();
-    let mut copies = HashMap::new();
+    let (mut copies, pieces) = (HashMap::new(), Pieces::begin());
     for (provider, published) in said {
         let Routing { http, tcp, udp, tls, places } = &published.routing;
         merged.places.push((Arc::clone(provider), Arc::clone(places)));
+        merged.routers.reserve(http.routers.len());
         for (name, router) in &http.routers {
             let name = Name::qualify(name, provider);
-            let names = add_router(&mut merged.routers, name.clone(), router.clone(), entry_points);
-            copies.insert(name, names);
+            let names = add_router(&mut merged.routers, &name, router, entry_points);
+            if names != [name.clone()] {
+                copies.insert(name, names);
+            }
+            pieces.step();
         }
         qualify_into(&mut merged.services, &http.services, provider);
         qualify_into(&mut merged.middlewares, &http.middlewares, provider);
@@ -53,6 +58,7 @@ fn qualify_into<T: Clone>(
     from: &IndexMap<String, T>,
     provider: &str,
 ) {
+    into.reserve(from.len());
     into.extend(from.iter().map(|(name, value)| (Name::qualify(name, provider), value.clone())));
 }
 
@@ -92,8 +98,12 @@ fn qualify_problem(mut problem: Problem, provider: &str) -> Problem {
 }
 
 /// Gives the children of a router that became several to each of these.
-fn adopt(routers: &mut IndexMap<Name, Router>, copies: &HashMap<Name, Vec<Name>>) {
-    for (name, router) in routers {
+fn adopt(routers: &mut IndexMap<Name, Arc<Router>>, copies: &HashMap<Name, Vec<Name>>) {
+    if copies.is_empty() {
+        return;
+    }
+    for (name, router) in routers.iter_mut().filter(|(_, router)| !router.parent_refs.is_empty()) {
+        let router = Arc::make_mut(router);
         let parents =
             std::mem::take(&mut router.parent_refs).into_iter().flat_map(|reference| match copies
                 .get(&Name::qualify(&reference, name.provider()))
@@ -108,37 +118,42 @@ fn adopt(routers: &mut IndexMap<Name, Router>, copies: &HashMap<Name, Vec<Name>>
 /// Adds a router and returns the names it got; one on several entry points, of which some have settings for their
 /// routers, is added once for each of those. Traefik: `<entry point>-<router>@<provider>`.
 fn add_router(
-    routers: &mut IndexMap<Name, Router>,
-    name: Name,
-    mut router: Router,
+    routers: &mut IndexMap<Name, Arc<Router>>,
+    name: &Name,
+    router: &Arc<Router>,
     entry_points: &[EntryPointDefaults],
 ) -> Vec<Name> {
     if !router.parent_refs.is_empty() {
-        routers.insert(name.clone(), router);
-        return vec![name];
+        routers.insert(name.clone(), Arc::clone(router));
+        return vec![name.clone()];
     }
-    if router.entry_points.is_empty() {
+    let wanted: Vec<&str> = if router.entry_points.is_empty() {
         let defaults = entry_points.iter().filter(|e| e.by_default == ByDefault::Yes);
-        router.entry_points = defaults.map(|entry_point| entry_point.name.to_string()).collect();
-    }
-    let wanted = std::mem::take(&mut router.entry_points);
+        defaults.map(|entry_point| &*entry_point.name).collect()
+    } else {
+        router.entry_points.iter().map(String::as_str).collect()
+    };
     let several = wanted.len() > 1;
     let (mut rest, mut names) = (Vec::new(), Vec::new());
     for entry_point in wanted {
-        let defaults = entry_points.iter().find(|e| *e.name == *entry_point && has_model(e));
+        let defaults = entry_points.iter().find(|e| &*e.name == entry_point && has_model(e));
         let Some(defaults) = defaults else {
             rest.push(entry_point);
             continue;
         };
         let own =
             if several { Name::verbatim(&format!("{entry_point}-{name}")) } else { name.clone() };
-        routers.insert(own.clone(), with_defaults(router.clone(), defaults));
+        routers.insert(own.clone(), with_defaults(Router::clone(router), defaults).into());
         names.push(own);
     }
-    if !rest.is_empty() || !several && !routers.contains_key(&name) {
-        router.entry_points = rest;
+    if !rest.is_empty() || !several && !routers.contains_key(name) {
+        let mut router = Arc::clone(router);
+        // Only what differs from what the provider holds is copied.
+        if router.entry_points != rest {
+            Arc::make_mut(&mut router).entry_points = rest.into_iter().map(str::to_owned).collect();
+        }
         routers.insert(name.clone(), router);
-        names.push(name);
+        names.push(name.clone());
     }
     names
 }

@@ -29,6 +29,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Short: what was away must be followed two seconds after it is back.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 
+/// How often is looked whether the last snapshot is still held, and how many times: those who answer the API with it
+/// take longer than workers, but never long.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// See above.
+const TRIES: usize = 20;
+
 /// How changes are paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -128,12 +135,12 @@ impl Reload {
 
     /// Applies changes for ever.
     pub async fn run(mut self) {
-        self.apply();
+        self.apply().await;
         loop {
             let Some(index) = self.changes.1.recv().await else { return };
             self.take(index);
             self.wait_for_quiet().await;
-            self.apply();
+            self.apply().await;
             if let Pace::Throttle(pause) = self.pace {
                 tokio::time::sleep(pause).await;
             }
@@ -164,7 +171,7 @@ impl Reload {
     }
 
     /// Merges, compiles and swaps, if there is something new.
-    fn apply(&mut self) {
+    async fn apply(&mut self) {
         while let Ok(index) = self.changes.1.try_recv() {
             self.take(index);
         }
@@ -193,6 +200,19 @@ impl Reload {
         self.applied = Some(configuration);
         let took = begun.elapsed();
         tracing::info!("reloaded: {routers} routers, {problems} problems, {took:.1?}");
+        retire(old).await;
+    }
+}
+
+/// Drops a snapshot that is no longer the newest. Workers hold one for the moment in which they look for a route; who of
+/// them let go of it last would pay for all of it.
+async fn retire(mut old: Arc<Snapshot>) {
+    for _ in 0..TRIES {
+        old = match Arc::try_unwrap(old) {
+            Ok(snapshot) => return snapshot.drop_in_pieces(),
+            Err(held) => held,
+        };
+        tokio::time::sleep(LOOK).await;
     }
 }
 

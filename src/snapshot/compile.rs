@@ -14,6 +14,7 @@ mod wanted;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use portcullis_config::problem::{About, Kind, Severity};
 use portcullis_config::routing::http::ServersTransport;
 use portcullis_config::routing::tcp::ServersTransport as TcpServersTransport;
@@ -63,7 +64,8 @@ pub fn compile(
     compiling.check_middlewares();
     let entry_points = compiling.compile_routers(&prepared);
     let udp = compiling.compile_udp();
-    let Compiling { report, kept, .. } = compiling;
+    let Compiling { mut report, kept, .. } = compiling;
+    report.settle();
     let wanted = wanted::certificates(configuration);
     let uncovered = wanted::uncovered(configuration, prepared.store());
     (Snapshot { entry_points, udp, report, wanted, uncovered, kept }, prepared)
@@ -100,15 +102,9 @@ impl<'a> Compiling<'a> {
             problems: configuration.problems.clone(),
             ..Report::default()
         };
-        for (name, config) in &configuration.routers {
-            report.routers.insert(name.clone(), Item::new(config.clone()));
-        }
-        for (name, config) in &configuration.services {
-            report.services.insert(name.clone(), Item::new(config.clone()));
-        }
-        for (name, config) in &configuration.middlewares {
-            report.middlewares.insert(name.clone(), Item::new(config.clone()));
-        }
+        report.routers = items(&configuration.routers);
+        report.services = items(&configuration.services);
+        report.middlewares = items(&configuration.middlewares);
         let mut compiling = Self {
             configuration,
             context,
@@ -169,6 +165,12 @@ impl<'a> Compiling<'a> {
             self.report.problems.push(problem);
         }
     }
+}
+
+/// The objects as configured, nothing said of them yet.
+fn items<T>(configured: &IndexMap<Name, Arc<T>>) -> IndexMap<Name, Item<T>> {
+    let item = |(name, config): (&Name, &Arc<T>)| (name.clone(), Item::new(Arc::clone(config)));
+    configured.iter().map(item).collect()
 }
 
 fn note<T>(item: Option<&mut Item<T>>, status: Status, message: String) {

@@ -15,11 +15,11 @@ use portcullis_config::{Name, Problem};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configuration {
     /// HTTP routers, with the defaults of their entry points applied.
-    pub routers: IndexMap<Name, Router>,
+    pub routers: IndexMap<Name, Arc<Router>>,
     /// HTTP services.
-    pub services: IndexMap<Name, Service>,
+    pub services: IndexMap<Name, Arc<Service>>,
     /// HTTP middlewares.
-    pub middlewares: IndexMap<Name, Middleware>,
+    pub middlewares: IndexMap<Name, Arc<Middleware>>,
     /// HTTP servers transports.
     pub servers_transports: IndexMap<Name, ServersTransport>,
     /// TCP objects; routers with the default entry points applied.

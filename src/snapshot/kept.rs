@@ -23,7 +23,7 @@ pub struct Kept {
     /// Endpoints, with their connections, by transport settings and address.
     pub endpoints: HashMap<(ServersTransport, Address), Arc<Endpoint>>,
     /// Steps, with their buckets, breakers and permits, by router and middleware.
-    pub steps: HashMap<(Arc<str>, Name), (Middleware, Vec<Step>)>,
+    pub steps: HashMap<(Arc<str>, Name), (Arc<Middleware>, Vec<Step>)>,
     /// Services by name; a balancer takes over positions and health from its predecessor.
     pub services: HashMap<Name, Arc<Service>>,
     /// What is kept for TCP.

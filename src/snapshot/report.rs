@@ -1,5 +1,6 @@
 //! `Report`: what became of each configured object, for API, dashboard and log.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -70,15 +71,29 @@ impl Udp {
 }
 
 fn items<T: Clone>(configured: &IndexMap<String, T>) -> IndexMap<Name, Item<T>> {
-    let item = |(name, it): (&String, &T)| (Name::verbatim(name), Item::new(it.clone()));
+    let item = |(name, it): (&String, &T)| (Name::verbatim(name), Item::new(Arc::new(it.clone())));
     configured.iter().map(item).collect()
+}
+
+impl Report {
+    /// Ends the report: see [`Item::settle`].
+    pub fn settle(&mut self) {
+        self.routers.values_mut().for_each(Item::settle);
+        self.services.values_mut().for_each(Item::settle);
+        self.middlewares.values_mut().for_each(Item::settle);
+        self.tcp.routers.values_mut().for_each(Item::settle);
+        self.tcp.services.values_mut().for_each(Item::settle);
+        self.tcp.middlewares.values_mut().for_each(Item::settle);
+        self.udp.routers.values_mut().for_each(Item::settle);
+        self.udp.services.values_mut().for_each(Item::settle);
+    }
 }
 
 /// One object and what became of it.
 #[derive(Clone, Debug)]
 pub struct Item<T> {
     /// As configured, with the defaults applied.
-    pub config: T,
+    pub config: Arc<T>,
     /// Whether it serves.
     pub status: Status,
     /// Why it does not, or what is odd about it.
@@ -103,7 +118,7 @@ pub enum Status {
 
 impl<T> Item<T> {
     /// An object without defects so far.
-    pub fn new(config: T) -> Self {
+    pub fn new(config: Arc<T>) -> Self {
         Self { config, status: Status::Enabled, errors: Vec::new(), used: Vec::new(), priority: 0 }
     }
 
@@ -116,10 +131,24 @@ impl<T> Item<T> {
         }
     }
 
-    /// Notes who uses it.
+    /// Notes who uses it. Whoever does so twice is found by [`Item::settle`], since a service may have many users.
     pub fn used_by(&mut self, name: &Arc<str>) {
-        if !self.used.contains(name) {
-            self.used.push(Arc::clone(name));
+        if self.used.last() == Some(name) {
+            return;
         }
+        if self.used.is_empty() {
+            // Most have but one.
+            self.used.reserve_exact(1);
+        }
+        self.used.push(Arc::clone(name));
+    }
+
+    /// Once all is noted: each user once, in no more room than that needs.
+    pub fn settle(&mut self) {
+        if self.used.len() > 1 {
+            let mut seen = HashSet::with_capacity(self.used.len());
+            self.used.retain(|name| seen.insert(Arc::clone(name)));
+        }
+        self.used.shrink_to_fit();
     }
 }

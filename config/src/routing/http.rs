@@ -3,6 +3,8 @@
 mod service;
 mod transport;
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +12,17 @@ pub use self::service::*;
 pub use self::transport::*;
 use crate::tree::{Node, Tree};
 
-/// The HTTP part of a routing configuration. Maps keep the order of their source.
+/// The HTTP part of a routing configuration. Maps keep the order of their source. The objects of which there are many
+/// are shared by all who hold them: the provider, the newest configuration, the report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Http {
     /// Routers by name: which requests go through which middlewares to which service.
-    pub routers: IndexMap<String, Router>,
+    pub routers: IndexMap<String, Arc<Router>>,
     /// Services by name: who answers.
-    pub services: IndexMap<String, Service>,
+    pub services: IndexMap<String, Arc<Service>>,
     /// Middlewares by name, each of one kind.
-    pub middlewares: IndexMap<String, Middleware>,
+    pub middlewares: IndexMap<String, Arc<Middleware>>,
     /// Transports by name: how services reach their servers.
     pub servers_transports: IndexMap<String, ServersTransport>,
 }

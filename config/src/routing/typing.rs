@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::http::Middleware;
 use super::places::Places;
 use super::{Routing, http, tcp};
+use crate::pieces::Pieces;
 use crate::problem::{Kind, Problem};
 use crate::tree::decode::{Mismatch, decode, decode_collect, elements, nearest};
 use crate::tree::{Node, Tree};
@@ -36,8 +37,8 @@ fn http(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
     for (section, tree) in fields(tree, "http", &sections, problems) {
         let mut part = Part { path: format!("http.{section}"), tree, problems, places };
         match section {
-            "routers" => part.read(Kind::HttpRouter, router, &mut http.routers),
-            "services" => part.read(Kind::HttpService, whole, &mut http.services),
+            "routers" => part.read(Kind::HttpRouter, router::<http::Router>, &mut http.routers),
+            "services" => part.read(Kind::HttpService, whole::<http::Service>, &mut http.services),
             "middlewares" => part.read(Kind::HttpMiddleware, middleware, &mut http.middlewares),
             "serversTransports" => {
                 part.read(Kind::HttpServersTransport, whole, &mut http.servers_transports);
@@ -150,7 +151,14 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn read<T>(&mut self, kind: Kind, read: Read<T>, objects: &mut IndexMap<String, T>) {
+    fn read<T, O: From<T>>(
+        &mut self,
+        kind: Kind,
+        read: Read<T>,
+        objects: &mut IndexMap<String, O>,
+    ) {
+        objects.reserve_exact(self.tree.as_map().map_or(0, IndexMap::len));
+        let pieces = Pieces::begin();
         for (name, tree) in map(self.tree, &self.path, self.problems) {
             let (object, mismatches) = read(tree);
             if let Some(at) = &tree.at {
@@ -158,8 +166,9 @@ impl Part<'_> {
             }
             self.report(kind, name, mismatches, tree);
             if let Some(object) = object {
-                objects.insert(name.clone(), object);
+                objects.insert(name.clone(), object.into());
             }
+            pieces.step();
         }
     }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use super::decode::Mismatch;
 use super::{Node, Tree};
+use crate::pieces::Pieces;
 use crate::problem::At;
 
 /// The formats of configuration text.
@@ -81,13 +82,15 @@ struct Places<'a> {
     source: Arc<str>,
     /// The offset at which each line begins.
     lines: Vec<usize>,
+    /// Every node asks for its place: that is a step.
+    pieces: Pieces,
 }
 
 impl<'a> Places<'a> {
     fn new(text: &'a str, source: &str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.map(|(offset, _)| offset + 1)).collect();
-        Self { text, source: source.into(), lines }
+        Self { text, source: source.into(), lines, pieces: Pieces::begin() }
     }
 
     /// The place of the character at `offset`; columns count characters.
@@ -99,6 +102,7 @@ impl<'a> Places<'a> {
     }
 
     fn place(&self, line: usize, column: usize) -> At {
+        self.pieces.step();
         let number = |value: usize| u32::try_from(value).unwrap_or(0);
         At { source: Arc::clone(&self.source), line: number(line), column: number(column) }
     }

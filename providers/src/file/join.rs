@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use portcullis_config::pieces::Pieces;
 use portcullis_config::problem::{At, Kind};
 use portcullis_config::{Problem, Routing};
 
@@ -32,7 +33,7 @@ struct Joined<'a> {
 impl<'a> Joined<'a> {
     fn add(&mut self, path: &'a Path, content: &'a Content) {
         let Self { routing, problems, owners } = self;
-        let mut entry = Entry { path, problems, owners };
+        let mut entry = Entry { path, problems, owners, pieces: Pieces::begin() };
         let from = &content.routing;
         entry.add(Kind::HttpRouter, &mut routing.http.routers, &from.http.routers);
         entry.add(Kind::HttpService, &mut routing.http.services, &from.http.services);
@@ -62,6 +63,7 @@ struct Entry<'a, 'b> {
     path: &'a Path,
     problems: &'b mut Vec<Problem>,
     owners: &'b mut HashMap<(Kind, &'a str), &'a Path>,
+    pieces: Pieces,
 }
 
 impl<'a> Entry<'a, '_> {
@@ -71,6 +73,7 @@ impl<'a> Entry<'a, '_> {
         into: &mut IndexMap<String, T>,
         from: &'a IndexMap<String, T>,
     ) {
+        into.reserve_exact(from.len());
         for (name, object) in from {
             if let Some(owner) = self.owners.get(&(kind, name.as_str())) {
                 let message = format!(
@@ -84,6 +87,7 @@ impl<'a> Entry<'a, '_> {
             }
             self.owners.insert((kind, name), self.path);
             into.insert(name.clone(), object.clone());
+            self.pieces.step();
         }
     }
 }

@@ -319,6 +319,7 @@ fn parse(path: &Path, text: &str) -> Result<Content, Problem> {
     let tree = text::parse(text, format, &source)
         .map_err(|mismatch| problem(path, mismatch.message).at(mismatch.at))?;
     let (routing, problems) = Routing::from_tree(&tree);
+    tree.drop_in_pieces();
     Ok(Content { routing, problems })
 }
 

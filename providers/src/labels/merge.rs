@@ -1,6 +1,7 @@
 //! Joining what many things say: servers of one service unite, equal definitions are one, different ones are none.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use portcullis_config::problem::{Kind, Severity};
@@ -144,15 +145,16 @@ trait Join: Clone + PartialEq {
     }
 }
 
-impl Join for http::Router {}
+impl Join for Arc<http::Router> {}
+impl Join for Arc<http::Middleware> {}
 impl Join for http::Middleware {}
 impl Join for tcp::Router {}
 impl Join for udp::Router {}
 impl Join for portcullis_config::routing::tls::Store {}
 
-impl Join for http::Service {
+impl Join for Arc<http::Service> {
     fn join(&mut self, other: &Self) -> bool {
-        join_services(self, other, http_servers, |server| &server.url)
+        join_services(Self::make_mut(self), other, http_servers, |server| &server.url)
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn ask(url: &str) -> Result<Known, String> {
     for (name, router_told) in told["routers"].as_object().into_iter().flatten() {
         let (router, mut shown) = router(router_told)?;
         complete(&mut shown, &Name::verbatim(name), &told);
-        routing.http.routers.insert(name.clone(), router);
+        routing.http.routers.insert(name.clone(), router.into());
         routers.insert(name.clone(), shown);
     }
     let mut tcp_routers = HashMap::new();

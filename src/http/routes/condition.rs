@@ -76,7 +76,10 @@ impl Condition {
             whole => vec![whole],
         };
         let unknown = conjuncts.into_iter().zip(known).filter(|(_, known)| !**known);
-        Self::All(unknown.map(|(part, _)| part).collect())
+        let mut unknown: Vec<_> = unknown.map(|(part, _)| part).collect();
+        // The room of what is known would stay for as long as the table.
+        unknown.shrink_to_fit();
+        Self::All(unknown)
     }
 
     fn lower(rule: &Rule, sense: Sense, patterns: &mut Patterns) -> Result<Self, String> {

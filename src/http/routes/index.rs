@@ -1,17 +1,20 @@
 //! Where branches are filed: by host, within that by path, and by regex where there is neither.
 
+mod endings;
 mod key;
 mod path;
 mod regexes;
 
 use hashbrown::HashMap;
+use portcullis_config::pieces::Pieces;
 
 use super::condition::Condition;
 use crate::http::matcher::{Subject, after_first_label};
 
+use self::endings::Endings;
 use self::key::HostKey;
 use self::path::{PathIndex, PathIndexBuilder};
-use self::regexes::{RegexIndex, RegexIndexBuilder};
+use self::regexes::RegexIndexBuilder;
 
 type Map<V> = HashMap<String, V, ahash::RandomState>;
 
@@ -30,7 +33,7 @@ pub(super) struct Index {
     hosts: Map<PathIndex>,
     /// By what follows the first label.
     wildcards: Map<PathIndex>,
-    host_regexes: RegexIndex,
+    host_regexes: Endings,
     any_host: PathIndex,
 }
 
@@ -52,12 +55,20 @@ impl Index {
     }
 }
 
+impl Index {
+    pub(super) fn drop_in_pieces(self, pieces: &Pieces) {
+        pieces.drop_each(self.hosts);
+        pieces.drop_each(self.wildcards);
+    }
+}
+
 /// An index that grows. Branches come in ascending order.
 #[derive(Debug, Default)]
 pub(super) struct IndexBuilder {
     hosts: Map<PathIndexBuilder>,
     wildcards: Map<PathIndexBuilder>,
-    host_regexes: RegexIndexBuilder,
+    /// By the ending that they demand.
+    host_regexes: Map<RegexIndexBuilder>,
     any_host: PathIndexBuilder,
 }
 
@@ -71,7 +82,9 @@ impl IndexBuilder {
                 HostKey::Wildcard(suffix) => {
                     self.wildcards.entry_ref(suffix).or_default().insert(branch, key);
                 }
-                HostKey::Regex(regex) => self.host_regexes.insert(branch, regex),
+                HostKey::Regex(regex, ending) => {
+                    self.host_regexes.entry_ref(ending).or_default().insert(branch, regex);
+                }
                 HostKey::Any => self.any_host.insert(branch, key),
             }
         }
@@ -85,13 +98,18 @@ impl IndexBuilder {
     }
 
     pub(super) fn build(self) -> Index {
+        let pieces = Pieces::begin();
         let paths = |map: Map<PathIndexBuilder>| {
-            map.into_iter().map(|(host, paths)| (host, paths.build())).collect()
+            let built = map.into_iter().map(|(host, paths)| {
+                pieces.step();
+                (host, paths.build())
+            });
+            built.collect()
         };
         Index {
             hosts: paths(self.hosts),
             wildcards: paths(self.wildcards),
-            host_regexes: self.host_regexes.build(),
+            host_regexes: Endings::build(self.host_regexes),
             any_host: self.any_host.build(),
         }
     }

@@ -16,7 +16,14 @@ fn entry(rule: &str, priority: i64) -> Entry<String> {
 /// A table with the default priorities.
 fn table<R: AsRef<str>>(rules: impl IntoIterator<Item = R>) -> Routes<String> {
     let entries = rules.into_iter().map(|rule| entry(rule.as_ref(), rule.as_ref().len() as i64));
-    Routes::compile(entries.collect()).unwrap()
+    whole(entries.collect())
+}
+
+/// A table that has all of them.
+fn whole<T: fmt::Debug>(entries: Vec<Entry<T>>) -> Routes<T> {
+    let (routes, refused) = Routes::compile(entries);
+    assert!(refused.is_empty(), "{refused:?}");
+    routes
 }
 
 fn find<'a>(routes: &'a Routes<String>, host: &str, path: &str) -> Option<&'a str> {
@@ -44,7 +51,7 @@ fn higher_priority_wins_and_then_the_earlier_entry() {
         entry("PathPrefix(`/`)", 2),
         entry("Host(`b`)", -5),
     ];
-    let routes = Routes::compile(entries).unwrap();
+    let routes = whole(entries);
     assert_eq!(find(&routes, "a", "/"), Some("HostRegexp(`^a`)"));
     assert_eq!(find(&routes, "b", "/"), Some("PathPrefix(`/`)"));
     assert_eq!(find(&routes, "b", "x"), Some("Host(`b`)"));
@@ -88,6 +95,18 @@ fn anchored_regexes_are_filed_by_their_beginnings() {
 }
 
 #[test]
+fn regexes_of_hosts_are_filed_by_their_endings() {
+    let rules = (0..50).map(|i| format!("HostRegexp(`^[a-z]+\\.w{i}\\.example\\.com$`)"));
+    let routes = table(rules.chain(["HostRegexp(`^x`)".to_owned()]));
+    let found = "HostRegexp(`^[a-z]+\\.w7\\.example\\.com$`)";
+    assert_eq!(find(&routes, "a.w7.example.com", "/"), Some(found));
+    assert_eq!(find(&routes, "1.w7.example.com", "/"), None);
+    assert_eq!(find(&routes, "a.b.w7.example.com", "/"), None);
+    assert_eq!(find(&routes, "x.w.example.com", "/"), Some("HostRegexp(`^x`)"));
+    assert_eq!(find(&routes, &format!("a{}", ".".repeat(60_000)), "/"), None);
+}
+
+#[test]
 fn explanation_names_the_calls_that_failed() {
     let routes = table(["Host(`a`) && Path(`/x`) && !Method(`GET`)", "Host(`b`) || Path(`/y`)"]);
     let sample = Sample::new("a", "/y");
@@ -97,17 +116,20 @@ fn explanation_names_the_calls_that_failed() {
 }
 
 #[test]
-fn rule_that_does_not_compile_is_named() {
+fn rule_that_does_not_compile_is_handed_back_and_the_others_serve() {
     let good = entry("Host(`a`)", 1);
-    let bad = Entry { rule: Rule::call("ALPN", ["h2".to_owned()]), ..good.clone() };
-    let error = Routes::compile(vec![good.clone(), bad, good]).unwrap_err();
-    assert_eq!(error.entry, 1);
+    let call = Rule::call("ALPN", ["h2".to_owned()]);
+    let bad = Entry { rule: call.clone(), priority: 2, target: "bad".to_owned() };
+    let (routes, refused) = Routes::compile(vec![good.clone(), bad, good]);
+    assert_eq!((routes.len(), refused.len()), (2, 1));
+    assert_eq!((&refused[0].entry.rule, &*refused[0].entry.target), (&call, "bad"));
+    assert_eq!(find(&routes, "a", "/"), Some("Host(`a`)"));
     let mut deep = Rule::call("Host", ["a".to_owned()]);
     for _ in 0..3_000 {
         deep = Rule::Not(Box::new(deep));
     }
     let entry = Entry { rule: deep, priority: 0, target: () };
-    assert!(Routes::compile(vec![entry]).unwrap_err().to_string().contains("deeper"));
+    assert!(Routes::compile(vec![entry]).1[0].reason.contains("deeper"));
 }
 
 /// The mix that the size of an installation is judged by.
@@ -163,7 +185,17 @@ fn thousand_paths_of_one_host_and_a_rule_of_a_thousand_hosts_ask_few() {
 
 fn any_call() -> impl Strategy<Value = String> {
     let hosts = vec!["a", "b.a", "*.a", "*.b.a", "*", "c.b.a"];
-    let host_regexes = vec!["^a", "b", "a$", "^b\\.a$", "c", "x"];
+    let host_regexes = vec![
+        "^a",
+        "b",
+        "a$",
+        "^b\\.a$",
+        "c",
+        "x",
+        "^[a-d]+\\.b\\.a$",
+        "\\.[ab]\\.a$",
+        "(?i)^.+\\.B\\.A$",
+    ];
     let paths = vec!["/", "/a", "/ab", "/a/", "/a/b", "/b"];
     let path_regexes = vec!["^/a", "b$", "^/$", "/a/.", "a|b", "x", "^/(a|b)/?b", "(?i)^/AB?"];
     prop_oneof![
@@ -219,7 +251,7 @@ proptest! {
             let entry = entry(rule, *priority);
             Entry { target: format!("{number}: {rule}"), ..entry }
         });
-        let routes = Routes::compile(entries.collect()).unwrap();
+        let routes = whole(entries.collect());
         for sample in &samples {
             prop_assert_eq!(routes.find(sample), naive(&routes, sample), "{:?}", sample);
         }

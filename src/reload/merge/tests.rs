@@ -25,7 +25,7 @@ fn said(provider: &str, routing: Routing) -> (Arc<str>, Arc<Published>) {
 
 fn with_router(router: Router) -> Routing {
     let mut routing = Routing::default();
-    routing.http.routers.insert("r".to_owned(), router);
+    routing.http.routers.insert("r".to_owned(), router.into());
     routing
 }
 
@@ -61,7 +61,7 @@ fn a_router_on_one_entry_point_keeps_its_name() {
 fn children_belong_to_every_copy_of_their_parent() {
     let mut routing = with_router(router(&[]));
     let child = Router { parent_refs: vec!["r".to_owned()], ..router(&[]) };
-    routing.http.routers.insert("child".to_owned(), child);
+    routing.http.routers.insert("child".to_owned(), child.into());
     let merged = merge(&[said("file", routing)], &entry_points());
     let mut parents = merged.routers["child@file"].parent_refs.clone();
     parents.sort();

@@ -75,7 +75,7 @@ impl Compiling<'_> {
             && old == config
         {
             let steps = steps.clone();
-            self.kept.steps.insert(key, (config.clone(), steps.clone()));
+            self.kept.steps.insert(key, (Arc::clone(config), steps.clone()));
             return Ok(steps);
         }
         let mut path = path.to_vec();
@@ -84,7 +84,7 @@ impl Compiling<'_> {
         let steps = (kind.compile)(&config.settings, &mut building)
             .map_err(|defect| Defect(format!("middleware `{name}`: {defect}")))?;
         if keeps {
-            self.kept.steps.insert(key, (config.clone(), steps.clone()));
+            self.kept.steps.insert(key, (Arc::clone(config), steps.clone()));
         }
         Ok(steps)
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::Name;
+use portcullis_config::pieces::Pieces;
 use portcullis_config::problem::{Kind, Problem};
 use portcullis_config::routing::http::Router;
 use portcullis_config::rule::parse::parse;
@@ -11,7 +12,7 @@ use portcullis_config::rule::{Protocol, Rule};
 use portcullis_middlewares::Chain;
 
 use super::Compiling;
-use crate::http::routes::{Entry, Routes};
+use crate::http::routes::{Entry, Refused, Routes};
 use crate::observe::series::{RouterSeries, Switch};
 use crate::snapshot::report::Status;
 use crate::snapshot::{EntryPoint, Leaf, Route};
@@ -40,14 +41,29 @@ struct Tables {
     hosts: Vec<(String, String, Name)>,
 }
 
+impl Tables {
+    /// Files a router, under its hosts too if it has TLS options.
+    fn file(&mut self, name: &Name, entry: Entry<Arc<Route>>, options: Option<&str>) {
+        let Some(options) = options else { return self.plain.push(entry) };
+        let mut hosts = entry.rule.hosts();
+        if hosts.is_empty() {
+            hosts.push(String::new());
+        }
+        let hosts = hosts.into_iter().map(|host| (host, options.to_owned(), name.clone()));
+        self.hosts.extend(hosts);
+        self.secure.push(entry);
+    }
+}
+
 impl Compiling<'_> {
     /// Compiles all routers and files them under their entry points.
     pub(super) fn compile_routers(&mut self, prepared: &Prepared) -> Vec<EntryPoint> {
         let context = self.context;
         let tables = context.entry_points.iter().map(|_| Tables::default()).collect();
         let mut filing = Filing { children: self.children(), tables, prepared };
-        let configuration = self.configuration;
+        let (configuration, pieces) = (self.configuration, Pieces::begin());
         for (name, router) in &configuration.routers {
+            pieces.step();
             if router.parent_refs.is_empty() {
                 self.file_root(name, router, &mut filing);
             } else {
@@ -106,20 +122,15 @@ impl Compiling<'_> {
             self.disable(name, format!("tls options `{options}` do not exist"));
         }
         let route = self.route(name, router, children, &mut Vec::new());
-        for index in bound {
-            let Some(table) = tables.get_mut(index) else { continue };
-            let entry = Entry { rule: rule.clone(), priority, target: Arc::clone(&route) };
-            let Some(options) = &options else {
-                table.plain.push(entry);
-                continue;
-            };
-            table.secure.push(entry);
-            let mut hosts = rule.hosts();
-            if hosts.is_empty() {
-                hosts.push(String::new());
+        let entry = Entry { rule, priority, target: route };
+        let Some((last, others)) = bound.split_last() else { return };
+        for index in others {
+            if let Some(table) = tables.get_mut(*index) {
+                table.file(name, entry.clone(), options.as_deref());
             }
-            let hosts = hosts.into_iter().map(|host| (host, options.clone(), name.clone()));
-            table.hosts.extend(hosts);
+        }
+        if let Some(table) = tables.get_mut(*last) {
+            table.file(name, entry, options.as_deref());
         }
     }
 
@@ -200,8 +211,7 @@ impl Compiling<'_> {
         path: &mut Vec<Name>,
     ) -> Arc<Route> {
         path.push(name.clone());
-        let own: Vec<&str> = path.iter().map(Name::as_str).collect();
-        let label: Arc<str> = own.join(" -> ").into();
+        let label = label(path);
         let leaf = self.leaf(name, router, children, path);
         let chain = self.chain(name, router);
         path.pop();
@@ -222,10 +232,16 @@ impl Compiling<'_> {
         };
         let service = match router.service.as_str() {
             "" => format!("{name}-muxer").into(),
-            service => Name::qualify(service, name.provider()).shared(),
+            service => self.shared_name(Name::qualify(service, name.provider())),
         };
         let series = Arc::new(series(label, router, service));
         Arc::new(Route { series, chain, leaf })
+    }
+
+    /// The text of a service's name, the one that all share if there is such a service.
+    fn shared_name(&self, name: Name) -> Arc<str> {
+        let known = self.configuration.services.get_key_value(&name);
+        known.map_or_else(|| name.shared(), |(known, _)| known.shared())
     }
 
     fn chain(&mut self, name: &Name, router: &Router) -> Result<Chain, String> {
@@ -306,18 +322,13 @@ impl Compiling<'_> {
     }
 
     /// A table of `entries`; those that do not compile are left out.
-    fn table(&mut self, mut entries: Vec<Entry<Arc<Route>>>) -> Routes<Arc<Route>> {
-        loop {
-            match Routes::compile(entries.clone()) {
-                Ok(routes) => return routes,
-                Err(error) if error.entry < entries.len() => {
-                    let entry = entries.remove(error.entry);
-                    let name = Name::verbatim(&entry.target.series.name);
-                    self.disable(&name, error.to_string());
-                }
-                Err(_) => entries.clear(),
-            }
+    fn table(&mut self, entries: Vec<Entry<Arc<Route>>>) -> Routes<Arc<Route>> {
+        let (routes, refused) = Routes::compile(entries);
+        for Refused { entry, reason } in refused {
+            let name = Name::verbatim(&entry.target.series.name);
+            self.disable(&name, reason);
         }
+        routes
     }
 
     fn disable(&mut self, name: &Name, message: String) {
@@ -336,6 +347,14 @@ fn not_for_children(router: &Router) -> impl Iterator<Item = &'static str> {
         (!router.entry_points.is_empty(), "entryPoints"),
     ];
     fields.into_iter().filter_map(|(is_set, field)| is_set.then_some(field))
+}
+
+/// What logs and metrics call the router at the end of `path`: its name, behind those of its parents.
+fn label(path: &[Name]) -> Arc<str> {
+    match path {
+        [only] => only.shared(),
+        path => path.iter().map(Name::as_str).collect::<Vec<_>>().join(" -> ").into(),
+    }
 }
 
 pub(super) fn options_name(reference: &str, router: &Name) -> String {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_config::Name;
+use portcullis_config::pieces::Pieces;
 use portcullis_config::problem::{Kind, Problem};
 use portcullis_config::routing::http::{
     self, LoadBalancer, PropagateHealth, Weighted, WeightedService,
@@ -23,7 +24,9 @@ impl Compiling<'_> {
     /// Compiles every service, used or not, so that the report tells of each.
     pub(super) fn compile_services(&mut self) {
         let names: Vec<Name> = self.configuration.services.keys().cloned().collect();
+        let pieces = Pieces::begin();
         for name in names {
+            pieces.step();
             if let Err(message) = self.service(&name) {
                 self.add(Problem::error(Kind::HttpService, name.as_str(), message));
             }

@@ -113,7 +113,7 @@ mod tests {
         let rule = "(Host(`A.test`) || Host(`b.test`)) && !Host(`c.test`)";
         let domain = Domain { main: "d.test".into(), sans: vec!["*.d.test".into()] };
         let mut add =
-            |name: &str, router| configuration.routers.insert(Name::verbatim(name), router);
+            |name: &str, router| configuration.routers.insert(Name::verbatim(name), Arc::new(router));
         add("rule@file", router(rule, Vec::new()));
         add("domains@file", router(rule, vec![domain]));
         add("regexp@file", router("HostRegexp(`.+`)", Vec::new()));
@@ -143,10 +143,10 @@ mod tests {
         let mut configuration = Configuration::default();
         let tls = RouterTls::default();
         let plain = Router { rule: "Host(`a.test`)".into(), tls: Some(tls), ..Router::default() };
-        configuration.routers.insert(Name::verbatim("bare@file"), plain);
+        configuration.routers.insert(Name::verbatim("bare@file"), Arc::new(plain));
         configuration
             .routers
-            .insert(Name::verbatim("le@file"), router("Host(`b.test`)", Vec::new()));
+            .insert(Name::verbatim("le@file"), Arc::new(router("Host(`b.test`)", Vec::new())));
         let store = crate::tls::configurations::Configurations::new().unwrap().store();
         assert_eq!(uncovered(&configuration, &store), ["`a.test` of router `bare@file`"]);
     }

@@ -290,8 +290,8 @@ mod any {
             services in prop::collection::btree_map("[a-z]{1,4}", service(), 0..3),
         ) {
             let mut routing = Routing::default();
-            routing.http.routers.extend(routers);
-            routing.http.services.extend(services);
+            routing.http.routers.extend(routers.into_iter().map(|(name, it)| (name, it.into())));
+            routing.http.services.extend(services.into_iter().map(|(name, it)| (name, it.into())));
             let tree: Tree = serde_json::from_value(serde_json::to_value(&routing).unwrap()).unwrap();
             let pairs = unfold(&tree);
             let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));

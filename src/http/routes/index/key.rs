@@ -20,7 +20,8 @@ pub(super) struct Key<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum HostKey<'a> {
     Any,
-    Regex(&'a Arc<Regex>),
+    /// With the ending by which it is filed.
+    Regex(&'a Arc<Regex>, &'a str),
     Wildcard(&'a str),
     Exact(&'a str),
 }
@@ -38,7 +39,7 @@ pub(super) fn keys(condition: &Condition) -> Vec<Key<'_>> {
     let mut keys = covering(condition);
     for key in &mut keys {
         // What is found by a regex of hosts is not sorted by path.
-        if matches!(key.host, HostKey::Regex(_)) {
+        if matches!(key.host, HostKey::Regex(..)) {
             key.path = PathKey::Any;
         }
     }
@@ -82,7 +83,9 @@ impl<'a> Key<'a> {
         match test {
             Test::Host(host) => Self { host: HostKey::Exact(host), ..Self::ANY },
             Test::WildcardHost(suffix) => Self { host: HostKey::Wildcard(suffix), ..Self::ANY },
-            Test::HostRegexp(regex) => Self { host: HostKey::Regex(regex), ..Self::ANY },
+            Test::HostRegexp(regex, ending) => {
+                Self { host: HostKey::Regex(regex, ending), ..Self::ANY }
+            }
             Test::Path(path) => Self { path: PathKey::Exact(path), ..Self::ANY },
             Test::PathPrefix(prefix) => Self { path: PathKey::Prefix(prefix), ..Self::ANY },
             Test::PathRegexp(regex, _) => Self { path: PathKey::Regex(regex), ..Self::ANY },
@@ -103,7 +106,9 @@ impl<'a> Key<'a> {
             (Test::AnyHost, _, _) => true,
             (Test::Host(host), HostKey::Exact(key), _) => **host == *key,
             (Test::WildcardHost(suffix), HostKey::Wildcard(key), _) => **suffix == *key,
-            (Test::HostRegexp(regex), HostKey::Regex(key), _) => regex.as_str() == key.as_str(),
+            (Test::HostRegexp(regex, _), HostKey::Regex(key, _), _) => {
+                regex.as_str() == key.as_str()
+            }
             (Test::Path(path), _, PathKey::Exact(key)) => **path == *key,
             (Test::PathPrefix(prefix), _, PathKey::Exact(key) | PathKey::Prefix(key)) => {
                 key.starts_with(&**prefix)
@@ -122,7 +127,7 @@ impl HostKey<'_> {
     fn rank(self) -> usize {
         match self {
             Self::Any => 0,
-            Self::Regex(_) => 1,
+            Self::Regex(..) => 1,
             Self::Wildcard(_) => 2,
             Self::Exact(_) => 3,
         }

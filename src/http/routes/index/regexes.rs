@@ -26,10 +26,6 @@ pub(super) struct RegexIndex {
 }
 
 impl RegexIndex {
-    pub(super) fn is_empty(&self) -> bool {
-        self.regexes.is_empty()
-    }
-
     pub(super) fn search(&self, text: &str, visitor: &mut impl Visitor) {
         let wins = |branches: &[u32], visitor: &mut _| {
             branches.first().is_some_and(|first| Visitor::can_win(visitor, *first))

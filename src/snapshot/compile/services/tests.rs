@@ -32,10 +32,10 @@ fn snapshot(services: Value, previous: Option<&Snapshot>) -> Snapshot {
     let status = Tree::list(vec![Tree::scalar("502")]);
     let settings = settings.into_iter().chain([("status".to_owned(), status)]);
     let again = Middleware { kind: "retry".to_owned(), settings: Tree::map(settings) };
-    configuration.middlewares.insert(Name::verbatim("again@file"), again);
+    configuration.middlewares.insert(Name::verbatim("again@file"), again.into());
     for (name, settings) in services.as_object().unwrap() {
-        let settings = serde_json::from_value(settings.clone()).unwrap();
-        configuration.services.insert(Name::qualify(name, "file"), settings);
+        let settings: http::Service = serde_json::from_value(settings.clone()).unwrap();
+        configuration.services.insert(Name::qualify(name, "file"), settings.into());
     }
     compile(&configuration, previous, &context()).0
 }
