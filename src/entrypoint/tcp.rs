@@ -100,10 +100,16 @@ impl Entrance {
                 addresses = told;
             }
         }
-        if let Some(stream) = self.layer4(stream, addresses, deadline).await? {
-            self.http(stream, addresses, deadline).await?;
+        // Boxed, as TLS is: the task of a connection must not have room for what it does not do.
+        let stream = if self.has_tcp_routers() {
+            Box::pin(self.layer4(stream, addresses, deadline)).await?
+        } else {
+            Some(stream)
+        };
+        match stream {
+            Some(stream) => self.http(stream, addresses, deadline).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// HTTP, in the clear or not, as the first bytes tell.
@@ -117,7 +123,7 @@ impl Entrance {
         let seen = tokio::time::timeout_at(deadline, stream.peek(&mut first)).await??;
         match first.get(..seen) {
             None | Some([]) => Ok(()),
-            Some([HANDSHAKE_RECORD, ..]) => self.secure(stream, addresses).await,
+            Some([HANDSHAKE_RECORD, ..]) => Box::pin(self.secure(stream, addresses)).await,
             Some(bytes) => {
                 let begun = H2_PREFACE.starts_with(bytes) || bytes.starts_with(H2_PREFACE);
                 self.plain(stream, addresses, begun).await

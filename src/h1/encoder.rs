@@ -47,7 +47,9 @@ impl Encoder {
             }
             (Err(frame), Self::Chunked) => {
                 if let Ok(mut trailers) = frame.into_trailers() {
-                    FORBIDDEN.iter().for_each(|name| drop(trailers.remove(name)));
+                    for name in FORBIDDEN {
+                        trailers.remove(name);
+                    }
                     let head = output.head();
                     head.extend_from_slice(b"0\r\n");
                     fields(head, &trailers);

@@ -48,6 +48,10 @@ struct Turn {
 
 /// What comes next.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is nearly every one, and is taken apart at once"
+)]
 pub enum Next {
     /// A request. Its body, unless it is at hand already, is read as it is polled.
     Request(Request<Body>),

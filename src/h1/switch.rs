@@ -13,9 +13,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// Where the byte stream comes from; whoever asks first gets it.
+type Awaited = Arc<Mutex<Option<oneshot::Receiver<Box<dyn Stream>>>>>;
+
 /// An extension of requests that ask for another protocol: the client's byte stream, once it has been switched.
 #[derive(Clone)]
-pub struct Switch(Arc<Mutex<Option<oneshot::Receiver<Box<dyn Stream>>>>>);
+pub struct Switch(Awaited);
 
 /// The connection's side of a [`Switch`].
 pub struct Promise(oneshot::Sender<Box<dyn Stream>>);

@@ -37,6 +37,13 @@ enum Found {
 }
 
 impl Entrance {
+    /// Whether a TCP router may take a connection.
+    pub(super) fn has_tcp_routers(&self) -> bool {
+        self.handler.live.with(|snapshot| {
+            snapshot.entry_points.get(self.handler.index).is_some_and(|it| !it.tcp.is_empty())
+        })
+    }
+
     /// Serves the connection to its end if a TCP router takes it; gives it back if HTTP does.
     pub(super) async fn layer4(
         self: &Arc<Self>,
@@ -44,14 +51,7 @@ impl Entrance {
         addresses: (SocketAddr, SocketAddr),
         deadline: Instant,
     ) -> io::Result<Option<TcpStream>> {
-        let live = &self.handler.live;
-        let has_routers = |snapshot: &crate::snapshot::Snapshot| {
-            snapshot.entry_points.get(self.handler.index).is_some_and(|it| !it.tcp.is_empty())
-        };
-        if !live.with(has_routers) {
-            return Ok(Some(stream));
-        }
-        let snapshot = live.load();
+        let snapshot = self.handler.live.load();
         let Some(entry_point) = snapshot.entry_points.get(self.handler.index) else {
             return Ok(None);
         };

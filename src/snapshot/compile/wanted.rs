@@ -112,8 +112,9 @@ mod tests {
         let mut configuration = Configuration::default();
         let rule = "(Host(`A.test`) || Host(`b.test`)) && !Host(`c.test`)";
         let domain = Domain { main: "d.test".into(), sans: vec!["*.d.test".into()] };
-        let mut add =
-            |name: &str, router| configuration.routers.insert(Name::verbatim(name), Arc::new(router));
+        let mut add = |name: &str, router| {
+            configuration.routers.insert(Name::verbatim(name), Arc::new(router))
+        };
         add("rule@file", router(rule, Vec::new()));
         add("domains@file", router(rule, vec![domain]));
         add("regexp@file", router("HostRegexp(`.+`)", Vec::new()));
