@@ -3,10 +3,13 @@
 mod internal;
 mod observation;
 pub(crate) mod preview;
+#[cfg(feature = "http3")]
+mod quic;
 mod settings;
 mod sockets;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,7 +22,7 @@ use crate::api::Seen;
 use crate::cli::{Activation, Loaded};
 use crate::entrypoint::http::Http;
 use crate::entrypoint::tcp::Entrance;
-use crate::install::{Install, Protocol};
+use crate::install::{EntryPoint, Install, Protocol};
 use crate::net::drain::Drainer;
 use crate::net::live::Live;
 use crate::net::task;
@@ -129,6 +132,7 @@ fn entrances(
                 live: Arc::clone(live),
                 observer: Arc::clone(observer),
                 denied: settings.denied_characters,
+                alternative: OnceLock::new(),
             }),
             settings: Arc::new(settings),
             proxy_protocol: trust.with_context(about)?,
@@ -167,6 +171,19 @@ fn lines(problems: &[Problem]) -> String {
     errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Begins something on a worker.
+type Start = Box<dyn FnOnce() + Send>;
+
+/// Opens what an entry point serves beside TCP: gives what each worker has to begin, the first for the first worker. Takes
+/// the address of the TCP sockets and the number of workers.
+type Beside = fn(&Arc<Entrance>, &EntryPoint, SocketAddr, usize) -> anyhow::Result<Vec<Start>>;
+
+/// All that entry points serve beside TCP.
+const BESIDE: &[Beside] = &[
+    #[cfg(feature = "http3")]
+    quic::OPEN,
+];
+
 /// Opens the sockets and starts the workers on them.
 fn start(
     install: &Install,
@@ -175,8 +192,7 @@ fn start(
 ) -> anyhow::Result<Vec<Worker>> {
     let activation = Activation::of_process();
     let mut inherited = sockets::inherited(&activation);
-    let mut duties: Vec<Vec<(Arc<Entrance>, std::net::TcpListener)>> =
-        (0..count).map(|_| Vec::new()).collect();
+    let mut duties: Vec<Vec<Start>> = (0..count).map(|_| Vec::new()).collect();
     for entrance in entrances {
         let Some(entry_point) = install.entry_points.get(&*entrance.name) else { continue };
         let listeners = sockets::open(&entrance.name, entry_point, count, &mut inherited)
@@ -185,29 +201,31 @@ fn start(
             })?;
         if let Some(address) = listeners.first().and_then(|it| it.local_addr().ok()) {
             tracing::info!(entry_point = %entrance.name, "listening on {address}");
+            for open in BESIDE {
+                let starts = open(entrance, entry_point, address, count)
+                    .with_context(|| format!("entry point `{}`", entrance.name))?;
+                duties.iter_mut().zip(starts).for_each(|(duty, start)| duty.push(start));
+            }
         }
         for (duty, listener) in duties.iter_mut().zip(listeners) {
-            duty.push((Arc::clone(entrance), listener));
+            duty.push(accept(Arc::clone(entrance), listener));
         }
     }
     sockets::notify_ready(activation.notify.as_deref());
-    let start = |(index, sockets): (usize, Vec<_>)| Worker::start(index, duty(sockets));
+    let start = |(index, starts): (usize, Vec<_>)| Worker::start(index, duty(starts));
     let workers: std::io::Result<Vec<Worker>> = duties.into_iter().enumerate().map(start).collect();
     workers.context("cannot start a worker")
 }
 
-fn duty(sockets: Vec<(Arc<Entrance>, std::net::TcpListener)>) -> Duty {
-    Box::new(move || {
-        Box::pin(async move {
-            for (entrance, listener) in sockets {
-                match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => {
-                        task::spawn(entrance.accept(listener));
-                    }
-                    Err(error) => tracing::error!(%error, "cannot use a listening socket"),
-                }
-            }
-        })
+fn duty(starts: Vec<Start>) -> Duty {
+    Box::new(move || Box::pin(async move { starts.into_iter().for_each(|start| start()) }))
+}
+
+/// Accepts connections of an entry point on a worker.
+fn accept(entrance: Arc<Entrance>, listener: std::net::TcpListener) -> Start {
+    Box::new(move || match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => drop(task::spawn(entrance.accept(listener))),
+        Err(error) => tracing::error!(%error, "cannot use a listening socket"),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
+#[cfg(feature = "http3")]
+pub mod datagram;
 pub mod drain;
 pub mod listen;
 pub mod live;

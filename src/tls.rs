@@ -14,6 +14,8 @@ mod generated;
 mod options;
 mod pem;
 pub mod policy;
+#[cfg(feature = "http3")]
+pub mod quic;
 pub mod store;
 #[cfg(test)]
 mod testing;

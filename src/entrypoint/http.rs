@@ -1,10 +1,11 @@
 //! The handler of HTTP requests: snapshot, route, chain, record.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicU64;
 
-use ::http::StatusCode;
+use ::http::header::{ALT_SVC, HeaderValue};
+use ::http::{StatusCode, Version};
 use futures_util::FutureExt;
 use portcullis_middlewares::message::{Body, Fault, Request, Response};
 use portcullis_middlewares::path::{self, EncodedCharacters};
@@ -26,6 +27,8 @@ pub struct Http {
     pub observer: Arc<Observer>,
     /// Escapes that paths may not hold.
     pub denied: EncodedCharacters,
+    /// What clients of HTTP/1 and h2 over TLS are told of HTTP/3 (RFC 7838), once it is served.
+    pub alternative: OnceLock<HeaderValue>,
 }
 
 impl Handler for Http {
@@ -34,13 +37,14 @@ impl Handler for Http {
         request: Request,
         body_bytes: Option<Arc<AtomicU64>>,
     ) -> (Response, Option<Box<Record>>) {
+        let told = self.told(&request);
         let snapshot = self.live.load();
         let Some(entry_point) = snapshot.entry_points.get(self.index) else {
             return (Response::not_found(), None);
         };
         let mut record = Record::begin(&request, &entry_point.series, &self.observer);
         record.request_bytes = body_bytes;
-        let response = match self.find(entry_point, &request) {
+        let mut response = match self.find(entry_point, &request) {
             Ok(route) => {
                 drop(snapshot);
                 record.router = Some(Arc::clone(&route.series));
@@ -48,12 +52,22 @@ impl Handler for Http {
             }
             Err(response) => *response,
         };
+        if let Some(alternative) = told {
+            response.headers.append(ALT_SVC, alternative.clone());
+        }
         record.answer(&response);
         (response, Some(record))
     }
 }
 
 impl Http {
+    /// What the client is told of HTTP/3. Traefik: every answer over TLS but those over HTTP/3 has it.
+    fn told(&self, request: &Request) -> Option<&HeaderValue> {
+        let alternative = self.alternative.get()?;
+        let may = request.connection.tls.is_some() && request.version < Version::HTTP_3;
+        may.then_some(alternative)
+    }
+
     /// The route of a request, or the answer where it has none.
     fn find(
         &self,

@@ -11,6 +11,7 @@ pub const UNSERVED: &[&str] = &[
     "certificatesResolvers",
     "entryPoints.*.allowACMEByPass",
     "entryPoints.*.http.tls.certResolver",
+    #[cfg(not(feature = "http3"))]
     "entryPoints.*.http3",
     "entryPoints.*.udp",
     "experimental.fastProxy",

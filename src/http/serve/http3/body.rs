@@ -1,0 +1,116 @@
+//! The body of a request.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use h3::error::Code;
+use h3::server::RequestStream;
+use http_body::{Frame, SizeHint};
+use portcullis_middlewares::message::{Body, BodyError};
+
+use super::flow::Flow;
+use super::transport::Receiving;
+
+/// A body as it comes, and the trailers after it. Its length is the one that the head announced, or it is an error: a
+/// server behind would take the difference for another request.
+pub(super) struct RequestBody {
+    stream: RequestStream<Receiving, Bytes>,
+    flow: Arc<Flow>,
+    left: Option<u64>,
+    at: At,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Data,
+    Trailers,
+    End,
+}
+
+impl RequestBody {
+    /// The body of a request that announced this length.
+    pub(super) fn new(
+        stream: RequestStream<Receiving, Bytes>,
+        flow: Arc<Flow>,
+        length: Option<u64>,
+    ) -> Body {
+        if length == Some(0) {
+            return Body::Empty;
+        }
+        Body::stream(Self { stream, flow, left: length, at: At::Data })
+    }
+
+    fn poll_data(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let read = ready!(self.stream.poll_recv_data(context));
+        let data = read?.map(|mut data| data.copy_to_bytes(data.remaining()));
+        let Some(data) = data else {
+            self.at = At::Trailers;
+            if self.left.is_some_and(|left| left > 0) {
+                return self.malformed("the request body is shorter than announced");
+            }
+            return self.poll_trailers(context);
+        };
+        let count = data.len() as u64;
+        self.flow.take(count);
+        if let Some(left) = &mut self.left {
+            match left.checked_sub(count) {
+                Some(less) => *left = less,
+                None => return self.malformed("the request body is longer than announced"),
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn poll_trailers(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let read = ready!(self.stream.poll_recv_trailers(context));
+        self.at = At::End;
+        Poll::Ready(read?.map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn malformed(
+        &mut self,
+        reason: &'static str,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.at = At::End;
+        self.flow.set_malformed();
+        self.stream.stop_sending(Code::H3_MESSAGE_ERROR);
+        Poll::Ready(Some(Err(reason.into())))
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = match this.at {
+            At::Data => this.poll_data(context),
+            At::Trailers => this.poll_trailers(context),
+            At::End => return Poll::Ready(None),
+        };
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            this.at = At::End;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.at == At::End
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
