@@ -1,14 +1,17 @@
 //! The body of a request.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h3::error::Code;
 use h3::server::RequestStream;
 use http_body::{Frame, SizeHint};
 use portcullis_middlewares::message::{Body, BodyError};
+use tokio::time::timeout;
 
 use super::flow::Flow;
 use super::transport::Receiving;
@@ -19,6 +22,7 @@ pub(super) struct RequestBody {
     stream: RequestStream<Receiving, Bytes>,
     flow: Arc<Flow>,
     left: Option<u64>,
+    first: Option<Result<Frame<Bytes>, BodyError>>,
     at: At,
 }
 
@@ -30,16 +34,42 @@ enum At {
 }
 
 impl RequestBody {
-    /// The body of a request that announced this length.
-    pub(super) fn new(
+    /// The body of a request that announced this length. The end of a stream may come after the head, so a request that
+    /// announces nothing is given this time to show whether it has a body.
+    pub(super) async fn begin(
         stream: RequestStream<Receiving, Bytes>,
         flow: Arc<Flow>,
         length: Option<u64>,
+        patience: Duration,
     ) -> Body {
         if length == Some(0) {
             return Body::Empty;
         }
-        Body::stream(Self { stream, flow, left: length, at: At::Data })
+        let mut body = Self { stream, flow, left: length, first: None, at: At::Data };
+        if length.is_none() {
+            let first = poll_fn(|context| body.poll_next(context));
+            match timeout(patience, first).await {
+                Ok(None) => return Body::Empty,
+                Ok(first) => body.first = first,
+                Err(_) => {}
+            }
+        }
+        Body::stream(body)
+    }
+
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match self.at {
+            At::Data => self.poll_data(context),
+            At::Trailers => self.poll_trailers(context),
+            At::End => return Poll::Ready(None),
+        };
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            self.at = At::End;
+        }
+        frame
     }
 
     fn poll_data(
@@ -95,22 +125,18 @@ impl http_body::Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = match this.at {
-            At::Data => this.poll_data(context),
-            At::Trailers => this.poll_trailers(context),
-            At::End => return Poll::Ready(None),
-        };
-        if matches!(frame, Poll::Ready(Some(Err(_)))) {
-            this.at = At::End;
+        match this.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => this.poll_next(context),
         }
-        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.at == At::End
+        self.at == At::End && self.first.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // What has been looked at is no longer counted as left, but only a body of unknown length is looked at.
         self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

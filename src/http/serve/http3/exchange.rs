@@ -63,9 +63,10 @@ impl<H: Handler> Exchange<H> {
         let without_body = request.method() == http::Method::HEAD;
         let Ok(length) = head::check(request.headers()) else { return malformed(stream) };
         let (mut answer, receive) = stream.split();
-        let body = RequestBody::new(receive, Arc::clone(&self.flow), length);
+        let patience = head::patience(request.method());
+        let body = RequestBody::begin(receive, Arc::clone(&self.flow), length, patience);
+        let body = self.unless_stopped(body).await?;
         let request = request.map(|()| body);
-        // Before anything waits, so that the task has room for one form of the head alone.
         let received = self.session.receive(request, &self.activity, Protocol::Http2);
         let session = Arc::clone(&self.session);
         let answered = Box::pin(session.answer(received));

@@ -1,12 +1,12 @@
 //! Heads: what RFC 9114 asks of them beyond what the `h3` crate checks, and what an answer has to say.
 
 use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::SizeHint;
 
 /// Fields of connections of HTTP/1 (RFC 9114 section 4.2).
@@ -38,6 +38,15 @@ pub(super) fn check(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
             text.parse().ok().filter(|_| is_number).map(Some).ok_or(Malformed)
         }
         (Some(_), Some(_)) => Err(Malformed),
+    }
+}
+
+/// How long a request may take to show whether it has a body, by its method: servers are told so in the head, and some do
+/// not like a GET that may have one. Traefik: 200 ms, too.
+pub(super) fn patience(method: &Method) -> Duration {
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE => Duration::from_millis(200),
+        _ => Duration::ZERO,
     }
 }
 
