@@ -218,7 +218,13 @@ fn start(
 }
 
 fn duty(starts: Vec<Start>) -> Duty {
-    Box::new(move || Box::pin(async move { starts.into_iter().for_each(|start| start()) }))
+    Box::new(move || {
+        Box::pin(async move {
+            for start in starts {
+                start();
+            }
+        })
+    })
 }
 
 /// Accepts connections of an entry point on a worker.

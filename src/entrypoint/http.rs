@@ -1,8 +1,8 @@
 //! The handler of HTTP requests: snapshot, route, chain, record.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use ::http::header::{ALT_SVC, HeaderValue};
 use ::http::{StatusCode, Version};

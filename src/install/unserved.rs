@@ -103,7 +103,10 @@ mod tests {
         let found = messages("entryPoints:\n  web:\n    address: :80\n    allowACMEByPass: true\n");
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("install.yml:4"), "{found:?}");
-        assert!(found[0].contains("`entryPoints.web.allowACMEByPass` is not served yet"), "{found:?}");
+        assert!(
+            found[0].contains("`entryPoints.web.allowACMEByPass` is not served yet"),
+            "{found:?}"
+        );
     }
 
     #[test]

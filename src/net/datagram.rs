@@ -60,9 +60,8 @@ mod tests {
         for _ in 0..20 {
             client.send_to(b"x", free).unwrap();
         }
-        let count = |socket: &UdpSocket| {
-            std::iter::from_fn(|| socket.recv(&mut [0; 8]).ok()).count()
-        };
+        let count =
+            |socket: &UdpSocket| std::iter::from_fn(|| socket.recv(&mut [0; 8]).ok()).count();
         let mut counts: Vec<usize> = sockets.iter().map(count).collect();
         counts.sort_unstable();
         assert_eq!(counts, [0, 0, 0, 20]);

@@ -73,7 +73,8 @@ impl<H: Handler> Http3<H> {
     /// Serves the connection to its end.
     pub async fn serve(self) {
         let settings = Arc::clone(&self.session.settings);
-        let limits = Limits { idle: settings.idle_timeout, read: settings.read_timeout, write: None };
+        let limits =
+            Limits { idle: settings.idle_timeout, read: settings.read_timeout, write: None };
         let activity = Arc::clone(&self.activity);
         let connection = Box::pin(self.drive());
         Guarded { connection, activity, limits, watch: Watch::default() }.await;

@@ -31,7 +31,7 @@ pub(super) struct Session {
 
 enum State {
     /// The ClientHello is not complete; nothing has been answered.
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// The terms are chosen.
     Chosen(Box<Handshake>),
 }
@@ -50,7 +50,7 @@ impl Session {
         version: u32,
         parameters: &TransportParameters,
     ) -> Self {
-        Self { handshakes, version, parameters: *parameters, state: State::Hello(Hello::default()) }
+        Self { handshakes, version, parameters: *parameters, state: State::Hello(Box::default()) }
     }
 
     /// Chooses the terms for `name`; `bytes` is the ClientHello.

@@ -27,8 +27,7 @@ impl Listener {
         let prepared = configurations.prepare(tls, &[]);
         let policy = Live::new(Arc::new(prepared.policy(hosts, Conflicts::FallBack).0));
         prepared.publish();
-        let choose =
-            move |name: Option<&str>| policy.load().choose(name, [127, 0, 0, 1].into());
+        let choose = move |name: Option<&str>| policy.load().choose(name, [127, 0, 0, 1].into());
         let handshakes = Handshakes::refusing().unwrap().choosing(choose);
         let config = ServerConfig::with_crypto(Arc::new(handshakes));
         let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();

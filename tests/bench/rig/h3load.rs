@@ -84,8 +84,7 @@ async fn main() -> anyhow::Result<()> {
         let endpoint = Endpoint::client("127.0.0.1:0".parse()?)?;
         let address = format!("127.0.0.1:{port}").parse()?;
         let connection = endpoint.connect_with(config.clone(), address, host)?.await?;
-        let (mut driver, requests) =
-            h3::client::new(h3_quinn::Connection::new(connection)).await?;
+        let (mut driver, requests) = h3::client::new(h3_quinn::Connection::new(connection)).await?;
         tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
         for _ in 0..streams.parse::<usize>()? {
             let (requests, url, counts) = (requests.clone(), url.clone(), Arc::clone(&counts));

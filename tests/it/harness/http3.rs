@@ -36,6 +36,11 @@ impl Secure {
 
     /// As [`Secure::new`], with so many workers and more install configuration (TOML).
     pub(crate) fn with(workers: usize, install: &str, servers: &[SocketAddr]) -> Self {
+        Self::before(workers, install, &service("it", servers))
+    }
+
+    /// As [`Secure::with`], in front of the service `it` (TOML).
+    pub(crate) fn before(workers: usize, install: &str, service: &str) -> Self {
         let names = ["open.example", "strict.example", "old.example"].map(str::to_owned);
         let made = rcgen::generate_simple_self_signed(names).unwrap();
         let folder = tempfile::tempdir().unwrap().keep();
@@ -58,7 +63,7 @@ impl Secure {
             router("old", "options = \"old\"\n"),
         );
         let install = format!("{HTTP3}{install}");
-        let all = format!("{routes}{}", service("it", servers));
+        let all = format!("{routes}{service}");
         let gateway = Gateway::on_workers(workers, &install, &all);
         std::fs::remove_dir_all(folder).unwrap();
         let mut roots = RootCertStore::empty();
@@ -152,11 +157,7 @@ impl Secure {
     }
 }
 
-fn connecting(
-    name: &str,
-    mut tls: rustls::ClientConfig,
-    to: SocketAddr,
-) -> (Endpoint, Connecting) {
+fn connecting(name: &str, mut tls: rustls::ClientConfig, to: SocketAddr) -> (Endpoint, Connecting) {
     tls.alpn_protocols = vec![b"h3".to_vec()];
     let crypto = QuicClientConfig::try_from(tls).unwrap();
     let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();

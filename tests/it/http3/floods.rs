@@ -199,7 +199,8 @@ async fn first_packets(secure: &Secure, count: usize) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     for _ in 0..count {
         let trap = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let (_endpoint, _connecting) = secure.connecting("open.example", trap.local_addr().unwrap());
+        let (_endpoint, _connecting) =
+            secure.connecting("open.example", trap.local_addr().unwrap());
         let mut packet = vec![0; 2048];
         let length = in_time(trap.recv(&mut packet)).await.unwrap();
         packet.truncate(length);
@@ -222,11 +223,9 @@ async fn under_load_clients_prove_their_address_and_get_no_more_than_they_send()
         let length = in_time(socket.recv(&mut answer)).await.unwrap();
         kinds.push(answer[0] >> 4 & 3);
         let mut total = length;
-        while let Ok(Ok(length)) = tokio::time::timeout(
-            std::time::Duration::from_millis(20),
-            socket.recv(&mut answer),
-        )
-        .await
+        while let Ok(Ok(length)) =
+            tokio::time::timeout(std::time::Duration::from_millis(20), socket.recv(&mut answer))
+                .await
         {
             total += length;
         }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, Method, Request};
 
 use crate::harness::http3::{Secure, answer, get, in_time, until};
@@ -91,6 +91,66 @@ async fn trailers_go_both_ways() {
     assert_eq!(answer.trailers.unwrap().get("x-end").unwrap(), "yes");
     assert_eq!(server.last().body, b"body");
     assert_eq!(server.last().trailers, [("X-Sum".to_owned(), "1".to_owned())]);
+}
+
+#[tokio::test]
+async fn calls_of_grpc_stream_both_ways() {
+    let server = crate::h2::h2c_server().await;
+    let service =
+        format!("[http.services.it.loadBalancer]\nservers = [{{ url = \"h2c://{server}\" }}]\n");
+    let secure = Secure::before(1, "", &service);
+    let mut client = secure.client("open.example").await;
+    let request = Request::post("https://open.example/service/call")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let mut stream = client.begin(request.body(()).unwrap()).await.unwrap();
+    let head = async |stream: &mut crate::harness::http3::Stream| {
+        in_time(stream.recv_response()).await.unwrap()
+    };
+    for piece in ["one", "two", "three"] {
+        in_time(stream.send_data(Bytes::from(piece))).await.unwrap();
+        if piece == "one" {
+            assert_eq!(head(&mut stream).await.headers()["seen-te"], "trailers");
+        }
+        // Each comes back before the next is sent.
+        let mut data = in_time(stream.recv_data()).await.unwrap().unwrap();
+        assert_eq!(data.copy_to_bytes(data.remaining()), piece);
+    }
+    in_time(stream.finish()).await.unwrap();
+    assert!(in_time(stream.recv_data()).await.unwrap().is_none());
+    let trailers = in_time(stream.recv_trailers()).await.unwrap().unwrap();
+    assert_eq!(
+        (&trailers["grpc-status"], &trailers["pieces"]),
+        (&"0".parse().unwrap(), &"3".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn the_access_log_names_the_protocol() {
+    let server = Server::saying("hello");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let install = format!("[accessLog]\nfilePath = {path:?}\nformat = \"json\"\n");
+    let secure = Secure::with(1, &install, &[server.address]);
+    let mut client = secure.client("open.example").await;
+    let request = Request::post("https://open.example/a").body(()).unwrap();
+    client.exchange(request, &[b"abc"]).await.unwrap();
+    let line = || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.lines().find(|line| line.contains("\"/a\"")).map(str::to_owned)
+    };
+    until("the request is logged", || line().is_some()).await;
+    let line = line().unwrap();
+    for part in [
+        "\"RequestProtocol\":\"HTTP/3.0\"",
+        "\"RequestContentSize\":3",
+        "\"DownstreamContentSize\":5",
+        "\"TLSVersion\":\"1.3\"",
+        "\"TLSCipher\":\"TLS_AES_",
+        "\"entryPointName\":\"secure\"",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use futures_util::FutureExt as _;
 use h3::error::Code;
 use h3::server::RequestStream;
 use http_body::{Frame, SizeHint};
@@ -35,12 +36,12 @@ enum At {
 
 impl RequestBody {
     /// The body of a request that announced this length. The end of a stream may come after the head, so a request that
-    /// announces nothing is given this time to show whether it has a body.
+    /// announces nothing is given this time, if any, to show whether it has a body.
     pub(super) async fn begin(
         stream: RequestStream<Receiving, Bytes>,
         flow: Arc<Flow>,
         length: Option<u64>,
-        patience: Duration,
+        patience: Option<Duration>,
     ) -> Body {
         if length == Some(0) {
             return Body::Empty;
@@ -48,10 +49,14 @@ impl RequestBody {
         let mut body = Self { stream, flow, left: length, first: None, at: At::Data };
         if length.is_none() {
             let first = poll_fn(|context| body.poll_next(context));
-            match timeout(patience, first).await {
-                Ok(None) => return Body::Empty,
-                Ok(first) => body.first = first,
-                Err(_) => {}
+            // Without a timer where there is nothing to wait for.
+            let first = match patience {
+                Some(patience) => timeout(patience, first).await.ok(),
+                None => first.now_or_never(),
+            };
+            match first {
+                Some(None) => return Body::Empty,
+                first => body.first = first.flatten(),
             }
         }
         Body::stream(body)
@@ -105,10 +110,7 @@ impl RequestBody {
         Poll::Ready(read?.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
-    fn malformed(
-        &mut self,
-        reason: &'static str,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn malformed(&mut self, reason: &'static str) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.at = At::End;
         self.flow.set_malformed();
         self.stream.stop_sending(Code::H3_MESSAGE_ERROR);

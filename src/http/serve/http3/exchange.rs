@@ -55,10 +55,7 @@ impl<H: Handler> Exchange<H> {
         }
     }
 
-    async fn answer(
-        &mut self,
-        resolver: RequestResolver<Transport, Bytes>,
-    ) -> Result<(), GivenUp> {
+    async fn answer(&mut self, resolver: RequestResolver<Transport, Bytes>) -> Result<(), GivenUp> {
         let (request, stream) = self.head(resolver).await?;
         let without_body = request.method() == http::Method::HEAD;
         let Ok(length) = head::check(request.headers()) else { return malformed(stream) };
@@ -102,13 +99,20 @@ impl<H: Handler> Exchange<H> {
         without_body: bool,
     ) -> Result<(), GivenUp> {
         let Response { status, headers, body, .. } = response;
-        let mut body = Recorded::new(body, record);
+        let body = Recorded::new(body, record);
         let without_body = without_body || head::has_no_body(status);
         let head = head::respond(status, headers, (!without_body).then(|| body.size_hint()));
         in_time(answer.send_response(head)).await?;
-        while !without_body {
+        if !without_body {
+            self.send_body(answer, body).await?;
+        }
+        in_time(answer.finish()).await
+    }
+
+    async fn send_body(&mut self, answer: &mut Answer, mut body: Recorded) -> Result<(), GivenUp> {
+        loop {
             let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
-            let Some(frame) = self.unless_stopped(frame).await? else { break };
+            let Some(frame) = self.unless_stopped(frame).await? else { return Ok(()) };
             let frame = frame.map_err(|error| {
                 tracing::debug!(%error, "an answer over HTTP/3 was cut off");
                 GivenUp
@@ -123,7 +127,6 @@ impl<H: Handler> Exchange<H> {
                 }
             }
         }
-        in_time(answer.finish()).await
     }
 
     /// What `future` gives, unless the client stops the answer before.

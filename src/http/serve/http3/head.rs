@@ -43,11 +43,9 @@ pub(super) fn check(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
 
 /// How long a request may take to show whether it has a body, by its method: servers are told so in the head, and some do
 /// not like a GET that may have one. Traefik: 200 ms, too.
-pub(super) fn patience(method: &Method) -> Duration {
-    match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE => Duration::from_millis(200),
-        _ => Duration::ZERO,
-    }
+pub(super) fn patience(method: &Method) -> Option<Duration> {
+    let seldom = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE].contains(method);
+    seldom.then_some(Duration::from_millis(200))
 }
 
 /// Whether answers with this status have no body (RFC 9110 section 6.4.1).
