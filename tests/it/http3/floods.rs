@@ -17,6 +17,13 @@ fn head() -> Vec<u8> {
     frame
 }
 
+/// HEADERS for `POST https://open.example/`.
+fn post() -> Vec<u8> {
+    let mut frame = head();
+    frame[4] = 0xd4;
+    frame
+}
+
 fn code(code: Code) -> VarInt {
     VarInt::from_u64(code.value()).unwrap()
 }
@@ -52,10 +59,7 @@ async fn cve_2026_33555_a_stream_that_ends_within_a_frame_is_no_whole_request() 
     let connection = secure.quic("open.example").await.unwrap();
     let mut client = Client::on(connection.clone()).await;
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
-    let mut post = vec![1, 17, 0, 0, 0xd4, 0xd7, 0xc1, 0x50, 12];
-    post.extend_from_slice(b"open.example");
-    post[1] = (post.len() - 2) as u8;
-    send.write_all(&post).await.unwrap();
+    send.write_all(&post()).await.unwrap();
     // DATA of 100 bytes, of which three come before the end.
     send.write_all(&[0, 0x40, 100, b'a', b'b', b'c']).await.unwrap();
     tokio::task::yield_now().await;
@@ -65,6 +69,24 @@ async fn cve_2026_33555_a_stream_that_ends_within_a_frame_is_no_whole_request() 
     assert!(!got.windows(5).any(|it| it == b"hello"), "{got:?}");
     assert_eq!(client.get("/").await.unwrap().body, b"hello");
     assert_eq!(server.seen().iter().filter(|seen| seen.method == "POST").count(), 0);
+}
+
+#[tokio::test]
+async fn frames_without_a_byte_do_not_end_a_body_but_too_many_do() {
+    let server = Server::saying("hello");
+    let secure = Secure::new(&[server.address]);
+    let connection = secure.quic("open.example").await.unwrap();
+    let _client = Client::on(connection.clone()).await;
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    let frames = [&post()[..], &[0, 3], b"abc", &[0, 0, 0, 0, 0, 3], b"def", &[0, 0]].concat();
+    send.write_all(&frames).await.unwrap();
+    send.finish().unwrap();
+    let answer = in_time(receive.read_to_end(1 << 16)).await.unwrap();
+    assert!(answer.ends_with(b"hello"), "{answer:?}");
+    assert_eq!(server.last().body, b"abcdef");
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    send.write_all(&[&post()[..], &[0; 1000]].concat()).await.unwrap();
+    assert_eq!(end(&connection).await, Some(code(Code::H3_FRAME_UNEXPECTED)));
 }
 
 #[tokio::test]

@@ -17,12 +17,16 @@ use tokio::time::timeout;
 use super::flow::Flow;
 use super::transport::Receiving;
 
+/// DATA frames without a byte that are skipped; the next one is an error, as whoever sends so many means no good.
+const EMPTY: u64 = 100;
+
 /// A body as it comes, and the trailers after it. Its length is the one that the head announced, or it is an error: a
 /// server behind would take the difference for another request.
 pub(super) struct RequestBody {
     stream: RequestStream<Receiving, Bytes>,
     flow: Arc<Flow>,
     left: Option<u64>,
+    empty: u64,
     first: Option<Result<Frame<Bytes>, BodyError>>,
     at: At,
 }
@@ -46,7 +50,7 @@ impl RequestBody {
         if length == Some(0) {
             return Body::Empty;
         }
-        let mut body = Self { stream, flow, left: length, first: None, at: At::Data };
+        let mut body = Self { stream, flow, left: length, empty: 0, first: None, at: At::Data };
         if length.is_none() {
             let first = poll_fn(|context| body.poll_next(context));
             // Without a timer where there is nothing to wait for.
@@ -81,8 +85,13 @@ impl RequestBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let read = ready!(self.stream.poll_recv_data(context));
-        let data = read?.map(|mut data| data.copy_to_bytes(data.remaining()));
+        let data = loop {
+            match ready!(self.stream.poll_recv_data(context))? {
+                Some(mut data) => break Some(data.copy_to_bytes(data.remaining())),
+                None if self.empty < self.flow.empty().min(EMPTY) => self.empty += 1,
+                None => break None,
+            }
+        };
         let Some(data) = data else {
             self.at = At::Trailers;
             if self.left.is_some_and(|left| left > 0) {

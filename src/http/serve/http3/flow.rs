@@ -12,6 +12,7 @@ const GIVEN_UP: u32 = 200;
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     taken: AtomicU64,
+    empty: AtomicU64,
     malformed: AtomicBool,
 }
 
@@ -24,6 +25,16 @@ impl Flow {
     /// Notes that `count` bytes more were handed on.
     pub(super) fn take(&self, count: u64) {
         self.taken.fetch_add(count, Relaxed);
+    }
+
+    /// DATA frames without a byte that came; the `h3` crate takes each for the end of the body.
+    pub(super) fn empty(&self) -> u64 {
+        self.empty.load(Relaxed)
+    }
+
+    /// Notes how many there are now.
+    pub(super) fn set_empty(&self, count: u64) {
+        self.empty.store(count, Relaxed);
     }
 
     /// Notes that the body is not what the head said (RFC 9114 section 4.1.2).

@@ -26,6 +26,7 @@ pub(super) struct Frames {
     longest: u64,
     pieces: u16,
     data: u64,
+    empty: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ enum At {
 impl Frames {
     /// Of a request. Frames other than DATA may have `longest` bytes.
     pub(super) fn of_request(longest: u64) -> Self {
-        Self { at: At::Kind, integer: Integer::default(), longest, pieces: 0, data: 0 }
+        Self { at: At::Kind, integer: Integer::default(), longest, pieces: 0, data: 0, empty: 0 }
     }
 
     /// Of a stream in one direction, which begins with its type.
@@ -56,6 +57,11 @@ impl Frames {
     /// Bytes within DATA frames so far.
     pub(super) fn data(&self) -> u64 {
         self.data
+    }
+
+    /// DATA frames without a byte so far.
+    pub(super) fn empty(&self) -> u64 {
+        self.empty
     }
 
     /// Whether the stream may end here.
@@ -109,8 +115,9 @@ impl Frames {
                 return Err(Code::H3_EXCESSIVE_LOAD);
             }
             At::Length(kind) if value > 0 => At::Payload(kind, value),
-            At::Length(_) => {
+            At::Length(kind) => {
                 self.pieces = 0;
+                self.empty += u64::from(kind == DATA);
                 At::Kind
             }
             within @ (At::Other | At::Payload(..)) => within,
@@ -177,7 +184,10 @@ mod tests {
         let mut body = Frames::of_request(1 << 16);
         body.pass(&[0, 0x80, 0, 0xff, 0xff]).unwrap();
         assert!((0..1000).all(|_| body.pass(b"x").is_ok()));
-        assert_eq!(body.data(), 1000);
+        assert_eq!((body.data(), body.empty()), (1000, 0));
+        let mut empty = Frames::of_request(1 << 16);
+        empty.pass(&[0, 0, 0, 0, 1, 0]).unwrap();
+        assert_eq!(empty.empty(), 2);
     }
 
     #[test]

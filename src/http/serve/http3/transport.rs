@@ -273,6 +273,7 @@ impl quic::RecvStream for Receiving {
             self.stop_sending(code.value());
             return Poll::Ready(Err(terminated(code)));
         }
+        self.flow.set_empty(self.frames.empty());
         let small = chunk.bytes.len() < COPIED;
         let bytes = if small { Bytes::copy_from_slice(&chunk.bytes) } else { chunk.bytes };
         Poll::Ready(Ok(Some(bytes)))
