@@ -1,4 +1,6 @@
 //! Entry points: sockets, and what comes in by them.
 
 pub mod http;
+#[cfg(feature = "http3")]
+pub mod quic;
 pub mod tcp;

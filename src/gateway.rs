@@ -5,10 +5,13 @@ mod observation;
 #[cfg(debug_assertions)]
 mod panics;
 pub(crate) mod preview;
+#[cfg(feature = "http3")]
+mod quic;
 mod settings;
 mod sockets;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,7 +24,7 @@ use crate::api::Seen;
 use crate::cli::{Activation, Loaded};
 use crate::entrypoint::http::Http;
 use crate::entrypoint::tcp::Entrance;
-use crate::install::{Install, Protocol};
+use crate::install::{EntryPoint, Install, Protocol};
 use crate::net::drain::Drainer;
 use crate::net::live::Live;
 use crate::net::memory;
@@ -56,13 +59,6 @@ struct Gateway {
     entrances: Vec<Arc<Entrance>>,
     states: Vec<State>,
     workers: Vec<Worker>,
-}
-
-/// What one worker listens on.
-#[derive(Default)]
-struct Share {
-    tcp: Vec<(Arc<Entrance>, std::net::TcpListener)>,
-    udp: Vec<(Arc<Relay>, std::net::UdpSocket)>,
 }
 
 async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow::Result<()> {
@@ -153,6 +149,7 @@ fn entrances(
                 observer: Arc::clone(observer),
                 denied: settings.denied_characters,
                 challenges: proves.then(|| Arc::clone(context.tls.acme().challenges())),
+                alternative: OnceLock::new(),
             }),
             settings: Arc::new(settings),
             proxy_protocol: trust.with_context(about)?,
@@ -213,6 +210,19 @@ fn lines(problems: &[Problem]) -> String {
     errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Begins something on a worker.
+type Start = Box<dyn FnOnce() + Send>;
+
+/// Opens what an entry point serves beside TCP: gives what each worker has to begin, the first for the first worker. Takes
+/// the address of the TCP sockets and the number of workers.
+type Beside = fn(&Arc<Entrance>, &EntryPoint, SocketAddr, usize) -> anyhow::Result<Vec<Start>>;
+
+/// All that entry points serve beside TCP.
+const BESIDE: &[Beside] = &[
+    #[cfg(feature = "http3")]
+    quic::OPEN,
+];
+
 /// Opens the sockets and starts the workers on them.
 fn start(
     install: &Install,
@@ -222,7 +232,7 @@ fn start(
 ) -> anyhow::Result<Vec<Worker>> {
     let activation = Activation::of_process();
     let mut inherited = sockets::inherited(&activation);
-    let mut duties: Vec<Share> = (0..count).map(|_| Share::default()).collect();
+    let mut duties: Vec<Vec<Start>> = (0..count).map(|_| Vec::new()).collect();
     for entrance in entrances {
         let Some(entry_point) = install.entry_points.get(&*entrance.name) else { continue };
         let listeners = sockets::open(&entrance.name, entry_point, count, &mut inherited)
@@ -231,9 +241,14 @@ fn start(
             })?;
         if let Some(address) = listeners.first().and_then(|it| it.local_addr().ok()) {
             tracing::info!(entry_point = %entrance.name, "listening on {address}");
+            for open in BESIDE {
+                let starts = open(entrance, entry_point, address, count)
+                    .with_context(|| format!("entry point `{}`", entrance.name))?;
+                duties.iter_mut().zip(starts).for_each(|(duty, start)| duty.push(start));
+            }
         }
         for (duty, listener) in duties.iter_mut().zip(listeners) {
-            duty.tcp.push((Arc::clone(entrance), listener));
+            duty.push(accept(Arc::clone(entrance), listener));
         }
     }
     for relay in relays {
@@ -245,34 +260,40 @@ fn start(
             tracing::info!(entry_point = %relay.name, "listening on {address}, UDP");
         }
         for (duty, socket) in duties.iter_mut().zip(sockets) {
-            duty.udp.push((Arc::clone(relay), socket));
+            duty.push(receive(Arc::clone(relay), socket));
         }
     }
     sockets::notify_ready(activation.notify.as_deref());
-    let start = |(index, share): (usize, Share)| Worker::start(index, duty(share));
+    let start = |(index, starts): (usize, Vec<_>)| Worker::start(index, duty(starts));
     let workers: std::io::Result<Vec<Worker>> = duties.into_iter().enumerate().map(start).collect();
     workers.context("cannot start a worker")
 }
 
-fn duty(share: Share) -> Duty {
+fn duty(starts: Vec<Start>) -> Duty {
     Box::new(move || {
         Box::pin(async move {
-            for (relay, socket) in share.udp {
-                task::spawn(async move {
-                    if let Err(error) = relay.run(socket).await {
-                        tracing::error!(%error, "cannot use a UDP socket");
-                    }
-                });
-            }
-            for (entrance, listener) in share.tcp {
-                match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => {
-                        task::spawn(entrance.accept(listener));
-                    }
-                    Err(error) => tracing::error!(%error, "cannot use a listening socket"),
-                }
+            for start in starts {
+                start();
             }
         })
+    })
+}
+
+/// Accepts connections of an entry point on a worker.
+fn accept(entrance: Arc<Entrance>, listener: std::net::TcpListener) -> Start {
+    Box::new(move || match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => drop(task::spawn(entrance.accept(listener))),
+        Err(error) => tracing::error!(%error, "cannot use a listening socket"),
+    })
+}
+
+fn receive(relay: Arc<Relay>, socket: std::net::UdpSocket) -> Start {
+    Box::new(move || {
+        task::spawn(async move {
+            if let Err(error) = relay.run(socket).await {
+                tracing::error!(%error, "cannot use a UDP socket");
+            }
+        });
     })
 }
 

@@ -1,6 +1,8 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
 pub mod copy;
+#[cfg(feature = "http3")]
+pub mod datagram;
 pub mod drain;
 #[cfg(test)]
 pub(crate) mod future_size;

@@ -17,6 +17,8 @@ mod offered;
 mod options;
 mod pem;
 pub mod policy;
+#[cfg(feature = "http3")]
+pub mod quic;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -51,7 +51,17 @@ fn tcp_and_udp_load() {
 
 #[test]
 fn certificates_load() {
-    let folder = copy("tls");
+    loads_with_certificate("tls");
+}
+
+#[cfg(feature = "http3")]
+#[test]
+fn http3_loads() {
+    loads_with_certificate("http3");
+}
+
+fn loads_with_certificate(example: &str) {
+    let folder = copy(example);
     let made = Command::new("./certificate").current_dir(folder.path()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     is_sound(folder.path());
@@ -96,7 +106,8 @@ fn the_files_of_the_readme_load() {
 
 #[test]
 fn every_example_is_loaded_by_a_test() {
-    let known = ["README.md", "acme", "docker-labels", "file", "middlewares", "tls"];
+    let known =
+        ["README.md", "acme", "docker-labels", "file", "http3", "middlewares", "tcp", "tls", "udp"];
     let mut found: Vec<String> = std::fs::read_dir(examples())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

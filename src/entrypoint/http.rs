@@ -2,9 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use ::http::{Method, StatusCode};
+use ::http::header::{ALT_SVC, HeaderValue};
+use ::http::{Method, StatusCode, Version};
 use futures_util::FutureExt;
 use portcullis_middlewares::message::{Body, Fault, Request, Response};
 use portcullis_middlewares::path::{self, EncodedCharacters};
@@ -30,6 +31,8 @@ pub struct Http {
     pub denied: EncodedCharacters,
     /// Proofs that authorities may ask for here, before any router is asked.
     pub challenges: Option<Arc<Challenges>>,
+    /// What clients of HTTP/1 and h2 over TLS are told of HTTP/3 (RFC 7838), once it is served.
+    pub alternative: OnceLock<HeaderValue>,
 }
 
 impl Handler for Http {
@@ -38,6 +41,7 @@ impl Handler for Http {
         request: Request,
         body_bytes: Option<Arc<AtomicU64>>,
     ) -> (Response, Option<Box<Record>>) {
+        let told = self.told(&request);
         let snapshot = self.live.load();
         let Some(entry_point) = snapshot.entry_points.get(self.index) else {
             return (Response::not_found(), None);
@@ -51,7 +55,7 @@ impl Handler for Http {
             record.answer(&response);
             return (response, Some(record));
         }
-        let response = match self.find(entry_point, &request) {
+        let mut response = match self.find(entry_point, &request) {
             Ok(route) => {
                 drop(snapshot);
                 record.router = Some(Arc::clone(&route.series));
@@ -59,6 +63,9 @@ impl Handler for Http {
             }
             Err(response) => *response,
         };
+        if let Some(alternative) = told {
+            response.headers.append(ALT_SVC, alternative.clone());
+        }
         record.answer(&response);
         (response, Some(record))
     }
@@ -71,6 +78,13 @@ impl Http {
             self.challenges.as_ref().filter(|_| path.starts_with(Challenges::PREFIX))?;
         let proof = challenges.file(path).await?;
         Some(Response::text(StatusCode::OK, &proof))
+    }
+
+    /// What the client is told of HTTP/3. Traefik: every answer over TLS but those over HTTP/3 has it.
+    fn told(&self, request: &Request) -> Option<&HeaderValue> {
+        let alternative = self.alternative.get()?;
+        let may = request.connection.tls.is_some() && request.version < Version::HTTP_3;
+        may.then_some(alternative)
     }
 
     /// The route of a request, or the answer where it has none.

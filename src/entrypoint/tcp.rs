@@ -180,7 +180,7 @@ impl Entrance {
         Ok(())
     }
 
-    fn session(
+    pub(super) fn session(
         &self,
         (peer, local): (SocketAddr, SocketAddr),
         tls: Option<Tls>,

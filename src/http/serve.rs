@@ -1,7 +1,9 @@
-//! One client connection: HTTP/1 or h2, from its first byte to its end.
+//! One client connection: HTTP/1, h2 or HTTP/3, from its first byte to its end.
 
 mod http1;
 mod http2;
+#[cfg(feature = "http3")]
+pub mod http3;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -49,7 +51,7 @@ pub struct Session<H> {
 pub enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,
-    /// h2, by ALPN or prior knowledge.
+    /// h2, by ALPN or prior knowledge; HTTP/3 is alike from a request's head on.
     Http2,
 }
 

@@ -279,6 +279,10 @@ fn what_makes_no_sense_stops_the_start_and_names_its_place() {
             "`x` is neither",
         ),
         (
+            "entryPoints: {web: {address: ':80', http3: {advertisedPort: 65536}}}",
+            "expected a port, 0 to 65535",
+        ),
+        (
             "entryPoints: {web: {address: ':80', http: {redirections: {entryPoint: {to: tls}}}}}",
             "no entry point `tls`",
         ),

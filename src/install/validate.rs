@@ -70,6 +70,12 @@ impl Check<'_> {
             let path = [path[0], path[1], "proxyProtocol", "trustedIPs"];
             self.ranges(&path, &proxy_protocol.trusted_ips);
         }
+        if let Some(http3) = &entry_point.http3
+            && u16::try_from(http3.advertised_port).is_err()
+        {
+            let path = [path[0], path[1], "http3", "advertisedPort"];
+            self.error(&path, "expected a port, 0 to 65535");
+        }
         self.redirection(name, entry_point);
         self.limits(name, entry_point);
     }

@@ -9,12 +9,13 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.append(str(ROOT / "tests" / "differential"))
 
-from rig import failover, memory, reload, scale, shapes, sigterm, streams  # noqa: E402
+from rig import failover, h3, memory, reload, scale, shapes, sigterm, streams  # noqa: E402
 from rig.place import Place  # noqa: E402
 from rig.report import Report  # noqa: E402
-from suite.tools import find_traefik  # noqa: E402
+from suite.tools import find_caddy, find_traefik  # noqa: E402
 
 SECTIONS = {
+    "h3": h3.measure,
     "scale": scale.measure,
     "memory": memory.measure,
     "reload": reload.measure,
@@ -31,6 +32,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=5, help="length of a round")
     parser.add_argument("--portcullis", help="the binary; built with `cargo build --release` when not given")
     parser.add_argument("--traefik", help="the binary; found on PATH or installed when not given")
+    parser.add_argument("--h3load", help="the load generator for `h3`; built when not given")
     parser.add_argument("--ports", default="23000-23099", help="range of ports to use")
     options = parser.parse_args()
     options.parts = options.only.split(",") if options.only else names
@@ -39,9 +41,10 @@ def arguments():
     return options
 
 
-def build():
-    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-    return str(ROOT / "target" / "release" / "portcullis")
+def build(*what):
+    """Build the gateway, or something else of the package; where it is."""
+    subprocess.run(["cargo", "build", "--release", *what], cwd=ROOT, check=True)
+    return str(pathlib.Path(ROOT, "target", "release", *("examples", *what[1:]) if what else ("portcullis",)))
 
 
 def main():
@@ -51,6 +54,9 @@ def main():
         "traefik": find_traefik(options.traefik, ROOT / "target" / "bench"),
     }
     first, last = map(int, options.ports.split("-"))
+    if "h3" in options.parts:
+        binaries["caddy"] = find_caddy(ROOT / "target" / "bench")
+        binaries["h3load"] = options.h3load or build("--example", "h3load")
     place, report = Place((first, last), options, binaries), Report()
     try:
         wanted = [name for name in shapes.SHAPES if name in options.parts]

@@ -60,7 +60,7 @@ fn run(future: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// A server of h2 with prior knowledge.
-async fn h2c_server() -> SocketAddr {
+pub(crate) async fn h2c_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     run(async move {

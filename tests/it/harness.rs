@@ -2,6 +2,8 @@
 
 pub(crate) mod client;
 pub(crate) mod frames;
+#[cfg(feature = "http3")]
+pub(crate) mod http3;
 pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod server;

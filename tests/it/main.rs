@@ -13,6 +13,8 @@ mod ending;
 mod faults;
 mod floods;
 mod h2;
+#[cfg(feature = "http3")]
+mod http3;
 mod limits;
 mod memory;
 mod outages;

