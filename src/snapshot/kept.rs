@@ -19,10 +19,13 @@ pub struct Kept {
     /// Endpoints, with their connections, by transport settings and address.
     pub endpoints: HashMap<(ServersTransport, Address), Arc<Endpoint>>,
     /// Steps, with their buckets, breakers and permits, by router and middleware.
-    pub steps: HashMap<(Arc<str>, Name), (Arc<Middleware>, Vec<Step>)>,
+    pub steps: HashMap<(Arc<str>, Name), Made>,
     /// Services by name; a balancer takes over positions and health from its predecessor.
     pub services: HashMap<Name, Arc<Service>>,
 }
+
+/// Steps and the settings they were made from.
+pub type Made = (Arc<Middleware>, Vec<Step>);
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
