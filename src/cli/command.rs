@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, value_parser};
@@ -112,7 +113,7 @@ fn is_help(word: &str) -> bool {
 
 /// Flags may stand before, between and behind the files.
 fn check(words: &[String]) -> Command {
-    let read = flags::read(words, &Shape::of_install());
+    let read = flags::read(words, &LazyLock::new(Shape::of_install));
     // Words that belong to no flag are the files; all others go on as they are. A file whose name is also the value
     // of a flag stands behind it, hence the search from the end.
     let mut flags = words.to_vec();

@@ -36,7 +36,7 @@ static INJECTED: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Reads `variables`; `shape` tells which options there are.
-pub(super) fn read(variables: &[(String, String)], shape: &Shape) -> Environment {
+pub(super) fn read(variables: &[(String, String)], shape: &LazyLock<Shape>) -> Environment {
     let mut environment = Environment::default();
     for prefix in PREFIXES {
         let mut named: Vec<(&str, &str, &str)> = variables
@@ -52,7 +52,7 @@ pub(super) fn read(variables: &[(String, String)], shape: &Shape) -> Environment
 }
 
 impl Environment {
-    fn take(&mut self, name: &str, rest: &str, value: &str, shape: &Shape) {
+    fn take(&mut self, name: &str, rest: &str, value: &str, shape: &LazyLock<Shape>) {
         if rest.eq_ignore_ascii_case("CONFIGFILE") {
             self.config_file = Some(value.to_owned());
             return;
@@ -112,7 +112,7 @@ mod tests {
     fn environment(variables: &[(&str, &str)]) -> Environment {
         let variables: Vec<(String, String)> =
             variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        read(&variables, &Shape::of_install())
+        read(&variables, &LazyLock::new(Shape::of_install))
     }
 
     fn value<'a>(environment: &'a Environment, path: &str) -> Option<&'a str> {

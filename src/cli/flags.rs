@@ -3,6 +3,8 @@
 //! A flag is one dash or two, a path in any case, and `=value`. Switches and blocks need no value (`--api.insecure`,
 //! `--providers.docker`); others may have it as the next word. Of two equal flags the last one wins, lists included.
 
+use std::sync::LazyLock;
+
 use portcullis_config::Problem;
 use portcullis_config::problem::{At, Kind};
 use portcullis_config::tree::{Tree, flat};
@@ -22,8 +24,9 @@ pub(super) struct Flags {
     pub(super) words: Vec<String>,
 }
 
-/// Reads `arguments`; `shape` tells which flags take a value.
-pub(super) fn read(arguments: &[String], shape: &Shape) -> Flags {
+/// Reads `arguments`; `shape` tells which flags take a value. Few programs are started with more than the name of a
+/// file, and the shape costs milliseconds and memory: it is made when the first flag needs it.
+pub(super) fn read(arguments: &[String], shape: &LazyLock<Shape>) -> Flags {
     let mut flags = Flags::default();
     let mut rest = arguments.iter().map(String::as_str).peekable();
     while let Some(argument) = rest.next() {
@@ -109,7 +112,7 @@ mod tests {
 
     fn flags(arguments: &[&str]) -> Flags {
         let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
-        read(&arguments, &Shape::of_install())
+        read(&arguments, &LazyLock::new(Shape::of_install))
     }
 
     fn options(arguments: &[&str]) -> Vec<String> {

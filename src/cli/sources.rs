@@ -6,6 +6,7 @@ mod tests;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use portcullis_config::Problem;
 use portcullis_config::problem::{Kind, Severity};
@@ -63,7 +64,7 @@ pub fn load(
     environment: &[(String, String)],
     disk: &Disk,
 ) -> Result<Loaded, Vec<Problem>> {
-    let shape = Shape::of_install();
+    let shape: LazyLock<Shape> = LazyLock::new(Shape::of_install);
     let flags = flags::read(arguments, &shape);
     if let Some(word) = flags.words.first() {
         let message = format!("`{word}` is not a flag; flags begin with `--`");

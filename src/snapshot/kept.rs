@@ -23,7 +23,7 @@ pub struct Kept {
     /// Endpoints, with their connections, by transport settings and address.
     pub endpoints: HashMap<(ServersTransport, Address), Arc<Endpoint>>,
     /// Steps, with their buckets, breakers and permits, by router and middleware.
-    pub steps: HashMap<(Arc<str>, Name), (Arc<Middleware>, Vec<Step>)>,
+    pub steps: HashMap<(Arc<str>, Name), Made>,
     /// Services by name; a balancer takes over positions and health from its predecessor.
     pub services: HashMap<Name, Arc<Service>>,
     /// What is kept for TCP.
@@ -33,6 +33,9 @@ pub struct Kept {
     /// Hosts of TCP and UDP servers, with their addresses, by name.
     pub hosts: HashMap<Box<str>, Arc<Host>>,
 }
+
+/// Steps and the settings they were made from.
+pub type Made = (Arc<Middleware>, Vec<Step>);
 
 /// The parts of TCP routers and services by what they were made from.
 #[derive(Default)]
