@@ -17,3 +17,4 @@ mod protocol;
 mod reload;
 mod smuggling;
 mod tls;
+mod upgrade;
