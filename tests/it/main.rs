@@ -15,6 +15,7 @@ mod h2;
 mod limits;
 mod protocol;
 mod reload;
+mod resumption;
 mod smuggling;
 mod tls;
 mod upgrade;

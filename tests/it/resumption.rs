@@ -1,0 +1,129 @@
+//! Resumed sessions and key exchange, as clients of the program meet them.
+
+use std::fs;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+};
+
+use crate::harness::client::Client;
+use crate::harness::server::Server;
+use crate::harness::{DEADLINE, Gateway, service};
+
+/// A gateway for `it.example` over TLS.
+struct Secure {
+    gateway: Gateway,
+    server: Server,
+    roots: RootCertStore,
+}
+
+/// What a handshake came to.
+#[derive(Debug, PartialEq)]
+struct Met {
+    kind: Option<HandshakeKind>,
+    group: Option<NamedGroup>,
+    leaf: Option<CertificateDer<'static>>,
+}
+
+impl Secure {
+    fn new() -> Self {
+        let server = Server::saying("secret");
+        let gateway = Gateway::on_workers(2, "", "");
+        let mut secure = Self { gateway, server, roots: RootCertStore::empty() };
+        secure.rotate();
+        secure
+    }
+
+    /// Gives the gateway a new certificate, which clients trust.
+    fn rotate(&mut self) {
+        let made = rcgen::generate_simple_self_signed(["it.example".to_owned()]).unwrap();
+        self.roots.add(made.cert.der().clone()).unwrap();
+        fs::write(self.gateway.path("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(self.gateway.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        self.reload("");
+    }
+
+    fn reload(&mut self, more: &str) {
+        let routes = format!(
+            "[http.routers.it]\nrule = \"Host(`it.example`)\"\nservice = \"it\"\n\
+             entryPoints = [\"secure\"]\n[http.routers.it.tls]\n{}\
+             [[tls.certificates]]\ncertFile = {:?}\nkeyFile = {:?}\n{more}",
+            service("it", &[self.server.address]),
+            self.gateway.path("cert.pem"),
+            self.gateway.path("key.pem"),
+        );
+        self.gateway.reload(&routes);
+    }
+
+    /// A client that remembers its sessions.
+    fn client(&self, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        let mut provider = default_provider();
+        provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519];
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth();
+        Arc::new(config)
+    }
+
+    /// One request on a connection of its own; reading its answer also takes the ticket in.
+    fn meet(&self, config: &Arc<ClientConfig>) -> Met {
+        let stream = TcpStream::connect(self.gateway.secure).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let name = ServerName::try_from("it.example").unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
+        let mut plain = stream.try_clone().unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut plain).unwrap();
+        }
+        let met = Met {
+            kind: connection.handshake_kind(),
+            group: connection.negotiated_key_exchange_group().map(|group| group.name()),
+            leaf: connection.peer_certificates().map(|chain| chain[0].clone().into_owned()),
+        };
+        let mut client = Client::on(StreamOwned::new(connection, stream));
+        client.send("GET / HTTP/1.1\r\nHost: it.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(client.response().text(), "secret");
+        met
+    }
+}
+
+#[test]
+fn sessions_survive_reloads_and_rotated_certificates() {
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let mut secure = Secure::new();
+        let client = secure.client(version);
+        assert_eq!(secure.meet(&client).kind, Some(HandshakeKind::Full));
+        // Each connection may be another worker's: the keys of tickets are common to all.
+        for _ in 0..6 {
+            assert_eq!(secure.meet(&client).kind, Some(HandshakeKind::Resumed));
+        }
+        secure.reload("[http.routers.more]\nrule = \"Host(`more.example`)\"\nservice = \"it\"\n");
+        assert_eq!(secure.meet(&client).kind, Some(HandshakeKind::Resumed));
+        let old = secure.meet(&secure.client(version)).leaf;
+        secure.rotate();
+        assert_eq!(secure.meet(&client).kind, Some(HandshakeKind::Resumed));
+        let stranger = secure.meet(&secure.client(version));
+        assert_eq!(stranger.kind, Some(HandshakeKind::Full));
+        assert_ne!(stranger.leaf, old);
+    }
+}
+
+#[test]
+fn the_hybrid_key_exchange_is_preferred_unless_curves_are_chosen() {
+    let mut secure = Secure::new();
+    let met = secure.meet(&secure.client(&rustls::version::TLS13));
+    assert_eq!(met.group, Some(NamedGroup::X25519MLKEM768));
+    secure.reload("[tls.options.default]\ncurvePreferences = [\"X25519\"]\n");
+    let met = secure.meet(&secure.client(&rustls::version::TLS13));
+    assert_eq!(met.group, Some(NamedGroup::X25519));
+    secure.reload("[tls.options.default]\ncurvePreferences = [\"X25519MLKEM768\"]\n");
+    let met = secure.meet(&secure.client(&rustls::version::TLS13));
+    assert_eq!(met.group, Some(NamedGroup::X25519MLKEM768));
+}
