@@ -1,8 +1,9 @@
 //! Resumed sessions and key exchange, as clients of the program meet them.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -13,7 +14,7 @@ use rustls::{
 
 use crate::harness::client::Client;
 use crate::harness::server::Server;
-use crate::harness::{DEADLINE, Gateway, service};
+use crate::harness::{DEADLINE, Gateway, service, until};
 
 /// A gateway for `it.example` over TLS.
 struct Secure {
@@ -74,24 +75,29 @@ impl Secure {
 
     /// One request on a connection of its own; reading its answer also takes the ticket in.
     fn meet(&self, config: &Arc<ClientConfig>) -> Met {
-        let stream = TcpStream::connect(self.gateway.secure).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let name = ServerName::try_from("it.example").unwrap();
-        let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
-        let mut plain = stream.try_clone().unwrap();
-        while connection.is_handshaking() {
-            connection.complete_io(&mut plain).unwrap();
-        }
-        let met = Met {
-            kind: connection.handshake_kind(),
-            group: connection.negotiated_key_exchange_group().map(|group| group.name()),
-            leaf: connection.peer_certificates().map(|chain| chain[0].clone().into_owned()),
-        };
-        let mut client = Client::on(StreamOwned::new(connection, stream));
-        client.send("GET / HTTP/1.1\r\nHost: it.example\r\nConnection: close\r\n\r\n");
-        assert_eq!(client.response().text(), "secret");
-        met
+        meet(self.gateway.secure, config)
     }
+}
+
+/// See [`Secure::meet`].
+fn meet(address: SocketAddr, config: &Arc<ClientConfig>) -> Met {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let name = ServerName::try_from("it.example").unwrap();
+    let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let mut plain = stream.try_clone().unwrap();
+    while connection.is_handshaking() {
+        connection.complete_io(&mut plain).unwrap();
+    }
+    let met = Met {
+        kind: connection.handshake_kind(),
+        group: connection.negotiated_key_exchange_group().map(|group| group.name()),
+        leaf: connection.peer_certificates().map(|chain| chain[0].clone().into_owned()),
+    };
+    let mut client = Client::on(StreamOwned::new(connection, stream));
+    client.send("GET / HTTP/1.1\r\nHost: it.example\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().text(), "secret");
+    met
 }
 
 #[test]
@@ -126,4 +132,38 @@ fn the_hybrid_key_exchange_is_preferred_unless_curves_are_chosen() {
     secure.reload("[tls.options.default]\ncurvePreferences = [\"X25519MLKEM768\"]\n");
     let met = secure.meet(&secure.client(&rustls::version::TLS13));
     assert_eq!(met.group, Some(NamedGroup::X25519MLKEM768));
+}
+
+#[test]
+fn a_certificate_that_is_rotated_under_load_fails_no_handshake() {
+    let mut secure = Secure::new();
+    let made: Vec<_> = (0..8)
+        .map(|_| rcgen::generate_simple_self_signed(["it.example".to_owned()]).unwrap())
+        .collect();
+    for one in &made {
+        secure.roots.add(one.cert.der().clone()).unwrap();
+    }
+    let mut config = ClientConfig::clone(&secure.client(&rustls::version::TLS13));
+    config.resumption = rustls::client::Resumption::disabled();
+    let (config, address) = (Arc::new(config), secure.gateway.secure);
+    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(SeqCst) {
+                    assert_eq!(meet(address, &config).kind, Some(HandshakeKind::Full));
+                    done.fetch_add(1, SeqCst);
+                }
+            });
+        }
+        for one in &made {
+            let goal = done.load(SeqCst) + 30;
+            fs::write(secure.gateway.path("key.pem"), one.signing_key.serialize_pem()).unwrap();
+            fs::write(secure.gateway.path("cert.pem"), one.cert.pem()).unwrap();
+            secure.reload("");
+            until("handshakes go on", || done.load(SeqCst) >= goal);
+            assert_eq!(meet(address, &config).leaf.as_ref(), Some(one.cert.der()));
+        }
+        stop.store(true, SeqCst);
+    });
 }
