@@ -1,4 +1,4 @@
-//! Resumed sessions and key exchange, as clients of the program meet them.
+//! Resumed sessions, key exchange and many certificates, as clients of the program meet them.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -166,4 +166,42 @@ fn a_certificate_that_is_rotated_under_load_fails_no_handshake() {
         }
         stop.store(true, SeqCst);
     });
+}
+
+#[test]
+fn five_thousand_certificates_take_little_memory() {
+    const COUNT: usize = 5_000;
+    const MOST: u64 = 120 << 10;
+    let mut secure = Secure::new();
+    secure.meet(&secure.client(&rustls::version::TLS13));
+    let before = secure.gateway.resident();
+    let mut more = String::new();
+    let mut chosen = Vec::new();
+    for number in 0..COUNT {
+        let name = format!("host-{number}.example");
+        let made = rcgen::generate_simple_self_signed([name.clone()]).unwrap();
+        let [cert, key] = ["cert", "key"].map(|it| secure.gateway.path(&format!("{number}.{it}")));
+        fs::write(&cert, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        more += &format!("[[tls.certificates]]\ncertFile = {cert:?}\nkeyFile = {key:?}\n");
+        if number % 1000 == 7 {
+            secure.roots.add(made.cert.der().clone()).unwrap();
+            chosen.push((name, made.cert.der().clone()));
+        }
+    }
+    secure.reload(&more);
+    let config = secure.client(&rustls::version::TLS13);
+    for (name, der) in chosen {
+        let server = ServerName::try_from(name).unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(&config), server).unwrap();
+        let mut stream = TcpStream::connect(secure.gateway.secure).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream).unwrap();
+        }
+        assert_eq!(connection.peer_certificates().unwrap()[0], der);
+    }
+    let grown = secure.gateway.resident() - before;
+    println!("{COUNT} certificates: {grown} KiB");
+    assert!(grown <= MOST, "{grown} KiB");
 }
