@@ -1,6 +1,6 @@
 //! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
 
-mod activation;
+pub(crate) mod activation;
 mod check;
 mod command;
 mod environment;
@@ -9,7 +9,9 @@ mod files;
 mod flags;
 mod health;
 mod help;
+pub(crate) mod predecessor;
 mod sources;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -21,8 +23,9 @@ use portcullis_config::problem::Severity;
 use crate::demo;
 
 pub use activation::Activation;
-pub use command::{Command, Demo, Explain, Origin};
+pub use command::{Command, Demo, Explain, Origin, Upgrade};
 pub use files::Disk;
+pub use predecessor::Predecessor;
 pub use sources::{Loaded, Source, load};
 
 /// Everything went well.
@@ -52,6 +55,10 @@ pub fn run(
             Ok(loaded) => serve(loaded),
             Err(problems) => {
                 report(&problems);
+                if let Some(predecessor) = Predecessor::of_process() {
+                    let lines: Vec<String> = problems.iter().map(line).collect();
+                    predecessor.failed(&lines.join("; "));
+                }
                 FAILURE.into()
             }
         },
@@ -81,6 +88,7 @@ pub fn run(
             complain(&message);
             FAILURE.into()
         }),
+        Command::Upgrade(asked) => finish(upgrade::run(&asked)),
         Command::Version => finish(Ok(help::version())),
         Command::Help(topic) => finish(Ok(topic)),
     }

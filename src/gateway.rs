@@ -9,6 +9,7 @@ pub(crate) mod preview;
 mod quic;
 mod settings;
 mod sockets;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +22,7 @@ use portcullis_providers::State;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::Seen;
-use crate::cli::{Activation, Loaded};
+use crate::cli::{Activation, Loaded, Predecessor};
 use crate::entrypoint::http::Http;
 use crate::entrypoint::tcp::Entrance;
 use crate::install::{EntryPoint, Install, Protocol};
@@ -39,6 +40,8 @@ use crate::tls::configurations::{Configurations, Conflicts};
 use crate::udp::relay::Relay;
 use crate::upstream::pool;
 use crate::worker::{self, Duty, Worker};
+use sockets::Sockets;
+use upgrade::Upgrades;
 
 /// Runs the gateway until it is told to stop.
 pub fn run(loaded: Loaded) -> anyhow::Result<()> {
@@ -78,14 +81,44 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let (reload, states) = reload(&install, context, live, &observer)?;
     let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
     shared.begin(seen, named.zip(states.iter().cloned()).collect());
-    let workers = start(&install, &entrances, &relays, count)?;
+    let told = Activation::of_process();
+    let mut sockets = Sockets::inherited(&told);
+    let predecessor = Predecessor::of_process();
+    let workers = if let Some(predecessor) = &predecessor {
+        // Nothing is accepted before there are routes: the predecessor still has them. It limits the wait.
+        let mut complete = reload.complete();
+        task::spawn(reload.run());
+        complete.wait_for(|complete| *complete).await.context("providers have ended")?;
+        let workers = start(&install, &entrances, &relays, count, &mut sockets)?;
+        // systemd is told by the predecessor, whose word it believes.
+        predecessor.ready();
+        workers
+    } else {
+        let workers = start(&install, &entrances, &relays, count, &mut sockets)?;
+        task::spawn(reload.run());
+        sockets::notify(told.notify.as_deref(), "READY=1");
+        workers
+    };
     task::spawn(pool::sweep_forever());
     task::spawn(memory::watch_forever());
-    task::spawn(reload.run());
+    let mut upgrades = Upgrades::new(&told, sockets)?;
     let gateway = Gateway { install, observer, drainer, entrances, states, workers };
-    gateway.until_told().await?;
-    gateway.end().await;
+    let end = gateway.until_told(&mut upgrades).await?;
+    match end {
+        End::Told => upgrades.close(),
+        End::HandedOver => drop(upgrades),
+    }
+    gateway.end(end).await;
     Ok(())
+}
+
+/// Why the gateway ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Somebody wants it.
+    Told,
+    /// Another process serves in its place.
+    HandedOver,
 }
 
 fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result<Context> {
@@ -229,16 +262,14 @@ fn start(
     entrances: &[Arc<Entrance>],
     relays: &[Arc<Relay>],
     count: usize,
+    sockets: &mut Sockets,
 ) -> anyhow::Result<Vec<Worker>> {
-    let activation = Activation::of_process();
-    let mut inherited = sockets::inherited(&activation);
     let mut duties: Vec<Vec<Start>> = (0..count).map(|_| Vec::new()).collect();
     for entrance in entrances {
         let Some(entry_point) = install.entry_points.get(&*entrance.name) else { continue };
-        let listeners = sockets::open(&entrance.name, entry_point, count, &mut inherited)
-            .with_context(|| {
-                format!("entry point `{}`: cannot listen on {}", entrance.name, entry_point.address)
-            })?;
+        let listeners = sockets.open(&entrance.name, entry_point, count).with_context(|| {
+            format!("entry point `{}`: cannot listen on {}", entrance.name, entry_point.address)
+        })?;
         if let Some(address) = listeners.first().and_then(|it| it.local_addr().ok()) {
             tracing::info!(entry_point = %entrance.name, "listening on {address}");
             for open in BESIDE {
@@ -247,8 +278,8 @@ fn start(
                 duties.iter_mut().zip(starts).for_each(|(duty, start)| duty.push(start));
             }
         }
-        for (duty, listener) in duties.iter_mut().zip(listeners) {
-            duty.push(accept(Arc::clone(entrance), listener));
+        for (index, listener) in listeners.into_iter().enumerate() {
+            duties[index % count].push(accept(Arc::clone(entrance), listener));
         }
     }
     for relay in relays {
@@ -263,7 +294,6 @@ fn start(
             duty.push(receive(Arc::clone(relay), socket));
         }
     }
-    sockets::notify_ready(activation.notify.as_deref());
     let start = |(index, starts): (usize, Vec<_>)| Worker::start(index, duty(starts));
     let workers: std::io::Result<Vec<Worker>> = duties.into_iter().enumerate().map(start).collect();
     workers.context("cannot start a worker")
@@ -298,30 +328,35 @@ fn receive(relay: Arc<Relay>, socket: std::net::UdpSocket) -> Start {
 }
 
 impl Gateway {
-    /// Serves signals until one of them asks for the end.
-    async fn until_told(&self) -> anyhow::Result<()> {
+    /// Serves signals until one of them asks for the end, or another process has taken over.
+    async fn until_told(&self, upgrades: &mut Upgrades) -> anyhow::Result<End> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let mut reopen = signal(SignalKind::user_defined1()).context("cannot wait for SIGUSR1")?;
         let mut reread = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+        let handed_over = upgrades.until_handed_over();
+        tokio::pin!(handed_over);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => return Ok(End::Told),
+                _ = interrupt.recv() => return Ok(End::Told),
+                () = &mut handed_over => return Ok(End::HandedOver),
                 _ = reopen.recv() => self.observer.reopen(),
                 _ = reread.recv() => self.states.iter().for_each(State::ask_again),
             }
         }
-        Ok(())
     }
 
-    /// Ends in order: health checks fail first, then nothing new is accepted, then what runs may finish.
-    async fn end(self) {
+    /// Ends in order: health checks fail first, then nothing new is accepted, then what runs may finish. Where another
+    /// process has taken over, health checks go on to succeed: whoever asks this address is served.
+    async fn end(self, end: End) {
         let wait = self.longest(|cycle| cycle.request_accept_grace_timeout);
         let grace = self.longest(|cycle| cycle.grace_time_out);
         tracing::info!("stopping; requests that run get up to {grace:?}");
-        self.observer.stopping();
-        tokio::time::sleep(wait).await;
+        if end == End::Told {
+            self.observer.stopping();
+            tokio::time::sleep(wait).await;
+        }
         self.drainer.begin();
         let mut impatient = signal(SignalKind::interrupt()).ok();
         let again = async {

@@ -35,6 +35,8 @@ pub enum Command {
         /// Flags of the install configuration.
         flags: Vec<String>,
     },
+    /// Replace a running gateway by a new one without a lost connection.
+    Upgrade(Upgrade),
     /// Print the version.
     Version,
     /// Print this text.
@@ -76,6 +78,17 @@ pub struct Demo {
     pub api_port: u16,
 }
 
+/// The gateway to replace, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The program to start; absent = the path by which the running one was started.
+    pub binary: Option<PathBuf>,
+    /// The control socket; absent = where the environment says, or the default.
+    pub control: Option<PathBuf>,
+    /// Seconds that the new gateway gets until it is ready.
+    pub seconds: u16,
+}
+
 impl Command {
     /// Reads the words after the program's name. The message of an error is for people.
     ///
@@ -93,13 +106,14 @@ impl Command {
             "help" => help::topic(rest.first().map(String::as_str)).map(Self::Help),
             word if is_help(word) => help::topic(None).map(Self::Help),
             "version" | "--version" | "-V" => Ok(Self::Version),
-            "check" | "explain" | "demo" | "healthcheck" if asks_help => {
+            "check" | "explain" | "demo" | "healthcheck" | "upgrade" if asks_help => {
                 help::topic(Some(first)).map(Self::Help)
             }
             "check" => Ok(check(rest)),
             "healthcheck" => Ok(Self::Healthcheck { flags: rest.to_vec() }),
             "explain" => explain(rest).map(Self::Explain),
             "demo" => demo(rest).map(Self::Demo),
+            "upgrade" => upgrade(rest).map(Self::Upgrade),
             word if word.starts_with('-') && asks_help => help::topic(None).map(Self::Help),
             word if word.starts_with('-') => Ok(Self::Run { flags: words.to_vec() }),
             word => Err(help::unknown_command(word)),
@@ -183,6 +197,24 @@ fn demo(words: &[String]) -> Result<Demo, String> {
     let matches = parse(command, words)?;
     let one = |name: &str| matches.get_one::<u16>(name).copied().unwrap_or_default();
     Ok(Demo { port: one("port"), api_port: one("api-port") })
+}
+
+fn upgrade(words: &[String]) -> Result<Upgrade, String> {
+    let path = || value_parser!(PathBuf);
+    let command = clap::Command::new("portcullis upgrade")
+        .disable_help_flag(true)
+        .arg(Arg::new("binary").value_parser(path()))
+        .arg(Arg::new("control").long("control").value_parser(path()))
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_parser(value_parser!(u16).range(1..))
+                .default_value("60"),
+        );
+    let matches = parse(command, words)?;
+    let one = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+    let seconds = matches.get_one::<u16>("timeout").copied().unwrap_or(60);
+    Ok(Upgrade { binary: one("binary"), control: one("control"), seconds })
 }
 
 fn parse(command: clap::Command, words: &[String]) -> Result<clap::ArgMatches, String> {
@@ -284,6 +316,8 @@ mod tests {
             "demo --port x",
             "chek",
             "demo extra",
+            "upgrade --timeout 0",
+            "upgrade a b",
             "help nothing",
         ] {
             assert!(parse(line).is_err(), "{line}");
@@ -305,6 +339,7 @@ mod tests {
             "help explain",
             "demo -h",
             "healthcheck --help",
+            "upgrade --help",
             "--ping --help",
             "help version",
         ] {
@@ -322,5 +357,15 @@ mod tests {
             parse("demo --port 1 --api-port 2"),
             Ok(Command::Demo(Demo { port: 1, api_port: 2 }))
         );
+    }
+
+    #[test]
+    fn an_upgrade_may_name_program_socket_and_patience() {
+        let expected = Upgrade { binary: None, control: None, seconds: 60 };
+        assert_eq!(parse("upgrade"), Ok(Command::Upgrade(expected)));
+        let expected =
+            Upgrade { binary: Some("/opt/new".into()), control: Some("/tmp/c".into()), seconds: 5 };
+        let line = "upgrade --control=/tmp/c --timeout 5 /opt/new";
+        assert_eq!(parse(line), Ok(Command::Upgrade(expected)));
     }
 }

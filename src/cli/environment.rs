@@ -11,6 +11,7 @@ use portcullis_config::problem::{At, Kind};
 use portcullis_config::tree::{Tree, flat};
 use regex::Regex;
 
+use super::activation;
 use crate::install::schema::Shape;
 
 /// What the environment says.
@@ -28,6 +29,9 @@ pub(super) struct Environment {
 
 /// Prefixes of variables; a later one wins.
 const PREFIXES: [&str; 2] = ["TRAEFIK_", "PORTCULLIS_"];
+
+/// Variables of ours that are read elsewhere.
+const NO_OPTIONS: [&str; 3] = [activation::PREDECESSOR, activation::ACTIVATED, activation::CONTROL];
 
 /// What follows the prefix in variables that are injected for services and linked containers, `PORT_80_TCP_ADDR`.
 static INJECTED: LazyLock<Regex> = LazyLock::new(|| {
@@ -59,6 +63,9 @@ impl Environment {
         }
         if name.eq_ignore_ascii_case("PORTCULLIS_WORKERS") {
             self.workers = Some(value.to_owned());
+            return;
+        }
+        if NO_OPTIONS.contains(&name) {
             return;
         }
         let rest = rest.to_ascii_lowercase();

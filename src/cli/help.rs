@@ -13,6 +13,7 @@ pub(super) fn topic(name: Option<&str>) -> Result<String, String> {
         Some("explain") => Ok(EXPLAIN.to_owned()),
         Some("demo") => Ok(DEMO.to_owned()),
         Some("healthcheck") => Ok(HEALTHCHECK.to_owned()),
+        Some("upgrade") => Ok(UPGRADE.to_owned()),
         Some("version") => Ok(VERSION.to_owned()),
         Some(other) => Err(unknown_command(other)),
     }
@@ -59,7 +60,8 @@ fn flag(path: &str, field: &Field) -> String {
     format!("\n  --{path}{value}\n      {}\n", field.manual)
 }
 
-const COMMANDS: &[&str] = &["check", "demo", "explain", "healthcheck", "help", "version"];
+const COMMANDS: &[&str] =
+    &["check", "demo", "explain", "healthcheck", "help", "upgrade", "version"];
 
 const PROGRAM: &str = "\
 portcullis takes requests from the world and sends each to the right server: an ingress gateway that
@@ -71,6 +73,7 @@ USAGE
   portcullis explain METHOD URL [-H HEADER]...  which router takes this request, and why
   portcullis demo                               see it work: sample back ends, configuration and API
   portcullis healthcheck [FLAGS]                ask a running gateway whether it is well
+  portcullis upgrade [PROGRAM]                  replace a running gateway, losing no connection
   portcullis version                            print the version
   portcullis help [COMMAND | flags]             this text; more on a command; every flag
 
@@ -174,6 +177,23 @@ EXAMPLE
   HEALTHCHECK CMD [\"portcullis\", \"healthcheck\", \"--ping\"]
 
 Prints `OK: URL` and exits with 0, or exits with 1.
+";
+
+const UPGRADE: &str = "\
+portcullis upgrade has a running gateway start its successor: the same program, or PROGRAM, with the same arguments and
+environment. The successor takes all listening sockets over; once it has its configuration and serves, the old gateway
+accepts nothing more, ends what runs within graceTimeOut, and goes. A successor that does not become ready is ended, and
+the old gateway goes on. The signal SIGUSR2 does the same with the same program.
+
+USAGE
+  portcullis upgrade [PROGRAM] [--control SOCKET] [--timeout SECONDS]
+
+  --control SOCKET    the gateway's control socket: by default PORTCULLIS_CONTROL, or /run/portcullis/control.sock,
+                      which a gateway opens if that folder exists
+  --timeout SECONDS   how long the successor may take to be ready: by default 60
+
+Prints the new process id and exits with 0, or says why not and exits with 1. A gateway that is process 1 of a
+container refuses, as the container would end with it.
 ";
 
 const VERSION: &str = "\

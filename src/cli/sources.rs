@@ -12,6 +12,7 @@ use portcullis_config::Problem;
 use portcullis_config::problem::{Kind, Severity};
 use portcullis_config::tree::Tree;
 
+use super::Activation;
 use super::environment::{self, Environment};
 use super::files::{self, Disk};
 use super::flags::{self, Flags};
@@ -82,6 +83,7 @@ pub fn load(
         }
     };
     let activated = activated(environment);
+    let activated: Vec<&str> = activated.iter().map(String::as_str).collect();
     match Install::from_tree(&tree, &activated) {
         Ok((install, warnings)) => {
             problems.extend(warnings);
@@ -165,8 +167,11 @@ fn workers(variables: &Environment, problems: &mut Vec<Problem>) -> Option<NonZe
     count
 }
 
-/// The names of the sockets that systemd hands over.
-fn activated(environment: &[(String, String)]) -> Vec<&str> {
-    let names = environment.iter().find(|(name, _)| name == "LISTEN_FDNAMES");
-    names.map(|(_, value)| value.split(':').collect()).unwrap_or_default()
+/// The names of the sockets that systemd hands over, or handed to the gateway that this one follows.
+fn activated(environment: &[(String, String)]) -> Vec<String> {
+    let variable = |wanted: &str| {
+        let found = environment.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone())
+    };
+    Activation::read(variable).activated
 }

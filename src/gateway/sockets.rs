@@ -1,4 +1,4 @@
-//! Listening sockets of entry points: opened, or inherited from systemd.
+//! Listening sockets of entry points: opened, or inherited from systemd or the gateway before this one.
 
 use std::io;
 use std::net::{IpAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -6,76 +6,127 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use socket2::{Socket, Type};
+
 use crate::cli::Activation;
 use crate::install::{EntryPoint, Host};
 use crate::net::listen::{self, Sharing};
 
-/// Sockets that were handed over, by entry point name.
-pub(super) type Inherited = Vec<(String, TcpListener)>;
+/// The listening sockets of this process, by the name of their entry point.
+#[derive(Default)]
+pub(super) struct Sockets {
+    inherited: Vec<(String, Socket)>,
+    /// Names of those whose address systemd chose.
+    pub(super) activated: Vec<String>,
+    /// One of each socket that is open, for the gateway that follows this one.
+    pub(super) kept: Vec<(String, OwnedFd)>,
+}
 
-/// Descriptor of the first socket that systemd hands over (sd_listen_fds, 3).
+/// Descriptor of the first socket that is handed over (sd_listen_fds, 3).
 const FIRST: RawFd = 3;
 
-/// The sockets that systemd handed over (`FileDescriptorName=` is the entry point).
-pub(super) fn inherited(environment: &Activation) -> Inherited {
-    if environment.process != Some(std::process::id()) {
-        return Vec::new();
-    }
-    let names = environment.names.iter().enumerate();
-    names
-        .filter_map(|(index, name)| {
-            let descriptor = FIRST + RawFd::try_from(index).ok()?;
+impl Sockets {
+    /// Those that this process was started with (`FileDescriptorName=` is the entry point).
+    pub(super) fn inherited(told: &Activation) -> Self {
+        if !told.is_for_this_process() {
+            return Self::default();
+        }
+        let mut sockets = Self { activated: told.activated.clone(), ..Self::default() };
+        for (name, descriptor) in told.names.iter().zip(FIRST..) {
             match take(descriptor) {
-                Ok(listener) => Some((name.clone(), listener)),
+                Ok(socket) => sockets.inherited.push((name.clone(), socket)),
                 Err(error) => {
                     tracing::warn!(entry_point = %name, %error, "cannot use an inherited socket");
-                    None
                 }
             }
-        })
-        .collect()
+        }
+        sockets
+    }
+
+    /// At least `count` TCP sockets for an entry point; worker `i` of `count` accepts from the `i`th and every `count`th
+    /// after it, so that each socket has somebody who accepts from it: connections wait in all of them.
+    pub(super) fn open(
+        &mut self,
+        name: &str,
+        entry_point: &EntryPoint,
+        count: usize,
+    ) -> io::Result<Vec<TcpListener>> {
+        let chosen_by_systemd = self.activated.iter().any(|it| it == name);
+        let host = host(entry_point);
+        let found = self.take(name, |socket| {
+            socket.r#type().is_ok_and(|kind| kind == Type::STREAM)
+                && (chosen_by_systemd || fits(socket, &host, entry_point.address.port()))
+        });
+        let opened = if found.is_empty() {
+            let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
+            listen::bind(host?, entry_point.address.port(), count, sharing)?
+        } else {
+            found.into_iter().map(TcpListener::from).collect()
+        };
+        for listener in &opened {
+            self.keep(name, listener.try_clone()?.into());
+        }
+        // Workers beyond the sockets share them: a new socket would take connections with it if this process failed.
+        let more = opened.iter().cycle().take(count).skip(opened.len());
+        let more: io::Result<Vec<TcpListener>> = more.map(TcpListener::try_clone).collect();
+        Ok(opened.into_iter().chain(more?).collect())
+    }
+
+    /// The inherited sockets of this name that `fits` accepts.
+    pub(super) fn take(&mut self, name: &str, fits: impl Fn(&Socket) -> bool) -> Vec<Socket> {
+        let taken = self.inherited.extract_if(.., |(known, socket)| known == name && fits(socket));
+        taken.map(|(_, socket)| socket).collect()
+    }
+
+    /// Has the gateway that follows this one inherit a socket.
+    pub(super) fn keep(&mut self, name: &str, socket: OwnedFd) {
+        self.kept.push((name.to_owned(), socket));
+    }
+
+    /// Closes what was inherited and no entry point wants.
+    pub(super) fn close_unused(&mut self) {
+        for (name, _) in self.inherited.drain(..) {
+            tracing::info!(entry_point = %name, "an inherited socket is not used and is closed");
+        }
+    }
 }
 
-#[allow(unsafe_code, reason = "descriptors of systemd come as numbers")]
-fn take(descriptor: RawFd) -> io::Result<TcpListener> {
-    // SAFETY: systemd opened this descriptor for this process (the process id was checked) and nothing else uses it.
+/// Whether a socket of the gateway before this one listens where the entry point says now.
+fn fits(socket: &Socket, host: &io::Result<Option<IpAddr>>, port: u16) -> bool {
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    let (Some(address), Ok(host)) = (address, host) else { return false };
+    let same_host = match host {
+        Some(ip) => address.ip() == *ip,
+        None => address.ip().is_unspecified(),
+    };
+    same_host && (port == 0 || address.port() == port)
+}
+
+#[allow(unsafe_code, reason = "inherited descriptors come as numbers")]
+fn take(descriptor: RawFd) -> io::Result<Socket> {
+    // SAFETY: whoever started this process opened this descriptor for it (its process id was checked) and nothing else
+    // uses it.
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let listener = TcpListener::from(owned);
-    listener.set_nonblocking(true)?;
-    listener.local_addr()?;
-    Ok(listener)
+    let socket = Socket::from(owned);
+    socket.set_nonblocking(true)?;
+    socket.set_cloexec(true)?;
+    socket.local_addr()?;
+    Ok(socket)
 }
 
-/// Tells systemd, if it listens at `socket`, that the service is up (sd_notify, 3).
-pub(super) fn notify_ready(socket: Option<&str>) {
+/// Tells systemd, if it listens at `socket`, what `state` says (sd_notify, 3).
+pub(super) fn notify(socket: Option<&str>, state: &str) {
     let Some(path) = socket else { return };
     let sent = UnixDatagram::unbound().and_then(|from| match path.strip_prefix('@') {
         Some(name) => {
             let address = SocketAddr::from_abstract_name(name)?;
-            from.send_to_addr(b"READY=1", &address)
+            from.send_to_addr(state.as_bytes(), &address)
         }
-        None => from.send_to(b"READY=1", path),
+        None => from.send_to(state.as_bytes(), path),
     });
     if let Err(error) = sent {
-        tracing::warn!(%error, "cannot tell systemd that the service is up");
+        tracing::warn!(%error, "cannot tell systemd {state}");
     }
-}
-
-/// `count` sockets for an entry point.
-pub(super) fn open(
-    name: &str,
-    entry_point: &EntryPoint,
-    count: usize,
-    inherited: &mut Inherited,
-) -> io::Result<Vec<TcpListener>> {
-    if let Some(position) = inherited.iter().position(|(known, _)| known == name) {
-        let (_, listener) = inherited.remove(position);
-        // One queue that all workers take from.
-        return (0..count).map(|_| listener.try_clone()).collect();
-    }
-    let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
-    let port = entry_point.address.port();
-    listen::bind(host(entry_point)?, port, count, sharing)
 }
 
 /// `count` sockets for a UDP entry point. Datagrams of one client always come to the same one.

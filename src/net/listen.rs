@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockFilter, Socket, TcpKeepalive, Type};
@@ -119,9 +120,21 @@ pub async fn refused(entry_point: &str, error: &io::Error) {
 /// How long connections in the making get to arrive in the queue.
 const LAST_ARRIVALS: Duration = Duration::from_millis(100);
 
+/// Whether another process accepts from the sockets of this one.
+static HANDED_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Says that another process holds all listening sockets of this one and accepts from them: from now on they are left
+/// to it as they are, for the life of this process.
+pub fn hand_over() {
+    HANDED_OVER.store(true, Ordering::Relaxed);
+}
+
 /// Closes a listening socket without resetting a connection: no new handshake begins, those under way end in the queue,
-/// the queue is emptied.
+/// the queue is emptied. After [`hand_over`] it only lets go of the socket: the queue is the other process's.
 pub async fn empty(listener: TcpListener, mut take: impl FnMut(TcpStream, SocketAddr)) {
+    if HANDED_OVER.load(Ordering::Relaxed) {
+        return;
+    }
     if let Err(error) = drop_syn(&listener) {
         tracing::debug!(%error, "cannot filter new handshakes");
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portcullis_config::problem::Severity;
 use portcullis_config::{Name, Routing};
 use portcullis_providers::{Contact, Provider, Published, Publisher, State, Weight};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::merge;
 use crate::net::live::Live;
@@ -57,6 +57,8 @@ pub struct Reload {
     applied: Option<Configuration>,
     /// Whether what was said since counts even if it is equal.
     weight: Weight,
+    /// Whether a snapshot holds something of every provider.
+    complete: watch::Sender<bool>,
 }
 
 /// One provider and what it last said.
@@ -94,7 +96,13 @@ impl Reload {
             changes,
             applied: None,
             weight: Weight::IfDifferent,
+            complete: watch::channel(false).0,
         }
+    }
+
+    /// Tells when every provider has spoken for the first time and what they said is served.
+    pub fn complete(&self) -> watch::Receiver<bool> {
+        self.complete.subscribe()
     }
 
     /// Adds what the gateway itself configures; it never changes.
@@ -136,14 +144,22 @@ impl Reload {
     /// Applies changes for ever.
     pub async fn run(mut self) {
         self.apply().await;
+        self.tell_complete();
         loop {
             let Some(index) = self.changes.1.recv().await else { return };
             self.take(index);
             self.wait_for_quiet().await;
             self.apply().await;
+            self.tell_complete();
             if let Pace::Throttle(pause) = self.pace {
                 tokio::time::sleep(pause).await;
             }
+        }
+    }
+
+    fn tell_complete(&self) {
+        if self.said.iter().all(|said| said.published.is_some()) {
+            self.complete.send_replace(true);
         }
     }
 

@@ -9,7 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.append(str(ROOT / "tests" / "differential"))
 
-from rig import failover, h3, memory, reload, scale, shapes, sigterm, streams  # noqa: E402
+from rig import failover, h3, memory, reload, scale, shapes, sigterm, streams, upgrade  # noqa: E402
 from rig.place import Place  # noqa: E402
 from rig.report import Report  # noqa: E402
 from suite.tools import find_caddy, find_traefik  # noqa: E402
@@ -20,6 +20,7 @@ SECTIONS = {
     "memory": memory.measure,
     "reload": reload.measure,
     "sigterm": sigterm.measure,
+    "upgrade": upgrade.measure,
     "failover": failover.measure,
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) secure: SocketAddr,
     ready: SocketAddr,
     generation: u32,
+    /// The processes that took over, the newest last.
+    successors: Vec<Pid>,
 }
 
 impl Gateway {
@@ -96,12 +98,13 @@ impl Gateway {
             .arg(format!("--configFile={}", file.display()))
             .env("PORTCULLIS_WORKERS", "1")
             .envs(environment.iter().map(|(name, value)| (name, value)))
+            .env("PORTCULLIS_CONTROL", folder.path().join("control"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .ok()?;
-        Some(Self { child, folder, web, secure, ready, generation: 1 })
+        Some(Self { child, folder, web, secure, ready, generation: 1, successors: Vec::new() })
     }
 
     /// Whether it serves; not if the process ended, as when somebody else took a port.
@@ -195,6 +198,34 @@ impl Gateway {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
+    /// Has the process, or the newest that took over from it, replaced by `program`; gives what went wrong.
+    pub(crate) fn upgrade(&mut self, program: &Path, seconds: u16) -> Result<Pid, String> {
+        let control = format!("--control={}", self.path("control").display());
+        let asked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["upgrade", &control, "--timeout", &seconds.to_string()])
+            .arg(program)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+        let process = said.split_whitespace().find_map(|word| word.parse().ok());
+        match process {
+            Some(process) if asked.status.success() => {
+                self.successors.push(Pid::from_raw(process));
+                Ok(Pid::from_raw(process))
+            }
+            _ => Err(String::from_utf8_lossy(&asked.stderr).into_owned()),
+        }
+    }
+
+    /// A program that runs these lines of a shell before it becomes the gateway.
+    pub(crate) fn program(&self, name: &str, lines: &str) -> PathBuf {
+        let (path, gateway) = (self.path(name), env!("CARGO_BIN_EXE_portcullis"));
+        fs::write(&path, format!("#!/bin/sh\n{lines}\nexec {gateway} \"$@\"\n")).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, executable).unwrap();
+        path
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
@@ -278,7 +309,18 @@ impl Drop for Gateway {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for successor in &self.successors {
+            if serves_as(*successor, &self.path("install.toml")) {
+                let _ = kill(*successor, Signal::SIGKILL);
+            }
+        }
     }
+}
+
+/// Whether this process is (still) a gateway with this install configuration.
+pub(crate) fn serves_as(process: Pid, install: &Path) -> bool {
+    let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains(&*install.to_string_lossy())
 }
 
 /// Addresses that nobody listens on at the moment. Not the address of the servers, which so never take a port between its

@@ -153,3 +153,31 @@ async fn files_that_break_during_a_reload_leave_the_old_certificate_in_place() {
     listener.reload(&tls, &[]);
     assert_eq!(leaf().await, new.der);
 }
+
+#[test]
+fn a_name_is_found_among_five_thousand_within_two_microseconds() {
+    const COUNT: usize = 5_000;
+    let authority = Authority::new("ca");
+    let issued: Vec<_> = (0..COUNT)
+        .map(|number| {
+            let (exact, wild) = (format!("host-{number}.test"), format!("*.wild-{number}.test"));
+            authority.issue(&[&exact, &wild])
+        })
+        .collect();
+    let configurations = Configurations::new().unwrap();
+    let prepared = configurations.prepare(&certificates(&issued), &[]);
+    let store = prepared.store();
+    let names: Vec<String> = (0..COUNT)
+        .flat_map(|number| [format!("host-{number}.test"), format!("a.wild-{number}.test")])
+        .collect();
+    let round = || {
+        let begun = std::time::Instant::now();
+        let found = names.iter().filter(|name| store.find(name, &[]).is_some()).count();
+        assert_eq!(found, names.len());
+        begun.elapsed() / u32::try_from(names.len()).unwrap()
+    };
+    // The best of some rounds: a busy machine makes others slower.
+    let best = (0..20).map(|_| round()).min().unwrap();
+    assert!(best <= std::time::Duration::from_micros(2), "{best:?}");
+    println!("{best:?} each");
+}

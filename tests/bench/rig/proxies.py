@@ -144,10 +144,9 @@ def traefik(place, text):
     return configured(place, "traefik", place.binaries["traefik"], text, {"GOMAXPROCS": str(WORKERS)})
 
 
-def portcullis(place, text, name="portcullis", install="", core=PROXY_CORE, workers=WORKERS):
-    return configured(
-        place, name, place.binaries["portcullis"], text, {"PORTCULLIS_WORKERS": str(workers)}, install, core
-    )
+def portcullis(place, text, name="portcullis", install="", core=PROXY_CORE, workers=WORKERS, environment=None):
+    environment = {"PORTCULLIS_WORKERS": str(workers), **(environment or {})}
+    return configured(place, name, place.binaries["portcullis"], text, environment, install, core)
 
 
 def configured(place, name, binary, text, environment, install="", core=PROXY_CORE):

@@ -16,12 +16,30 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts `clients`, each with a connection of its own.
+    /// Starts `clients`, each with a connection of its own. Where nobody listens any more they end.
     pub(crate) fn start(address: SocketAddr, clients: usize) -> Self {
+        Self::run(clients, move |stop, done| ask(address, stop, done, false))
+    }
+
+    /// As [`Load::start`]; a refused connection is a failure.
+    pub(crate) fn never_refused(address: SocketAddr, clients: usize) -> Self {
+        Self::run(clients, move |stop, done| ask(address, stop, done, true))
+    }
+
+    /// As [`Load::never_refused`], over h2.
+    pub(crate) fn over_h2(address: SocketAddr, clients: usize) -> Self {
+        Self::run(clients, move |stop, done| ask_over_h2(address, stop, done))
+    }
+
+    fn run(
+        clients: usize,
+        ask: impl Fn(&AtomicBool, &AtomicUsize) -> Vec<String> + Clone + Send + 'static,
+    ) -> Self {
         let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let one = |_| {
             let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-            std::thread::spawn(move || ask(address, &stop, &done))
+            let ask = ask.clone();
+            std::thread::spawn(move || ask(&stop, &done))
         };
         let threads = (0..clients).map(one).collect();
         Self { stop, done, threads }
@@ -45,14 +63,19 @@ impl Load {
     }
 }
 
-fn ask(address: SocketAddr, stop: &AtomicBool, done: &AtomicUsize) -> Vec<String> {
+fn ask(
+    address: SocketAddr,
+    stop: &AtomicBool,
+    done: &AtomicUsize,
+    must_listen: bool,
+) -> Vec<String> {
     let mut failures = Vec::new();
     let mut client: Option<Client> = None;
     while !stop.load(SeqCst) && failures.len() < 20 {
         // A refused connection after the listener closed is no failure of the gateway.
         let mut open = match client.take().map_or_else(|| Client::try_connect(address), Ok) {
             Ok(open) => open,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => break,
+            Err(error) if !must_listen && error.kind() == io::ErrorKind::ConnectionRefused => break,
             Err(error) => {
                 failures.push(format!("connect: {error}"));
                 continue;
@@ -80,4 +103,54 @@ fn request(client: &mut Client) -> Result<bool, String> {
         Ok(None) => Err("closed without a response".to_owned()),
         Err(error) => Err(format!("receive: {error}")),
     }
+}
+
+fn ask_over_h2(address: SocketAddr, stop: &AtomicBool, done: &AtomicUsize) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut failures = Vec::new();
+    while !stop.load(SeqCst) && failures.len() < 20 {
+        if let Err(failure) = runtime.block_on(one_h2_connection(address, stop, done)) {
+            failures.push(failure);
+        }
+    }
+    failures
+}
+
+/// Asks on one connection until the gateway says that it takes no more requests.
+async fn one_h2_connection(
+    address: SocketAddr,
+    stop: &AtomicBool,
+    done: &AtomicUsize,
+) -> Result<(), String> {
+    let stream = tokio::net::TcpStream::connect(address).await;
+    let stream = stream.map_err(|error| format!("connect: {error}"))?;
+    let (sender, connection) =
+        h2::client::handshake(stream).await.map_err(|error| format!("handshake: {error}"))?;
+    let driven = async {
+        // How the connection ends shows in the requests.
+        let _ = connection.await;
+        std::future::pending::<Result<(), String>>().await
+    };
+    let asked = async {
+        let mut sender = sender;
+        while !stop.load(SeqCst) {
+            let Ok(mut ready) = sender.ready().await else { return Ok(()) };
+            let request = http::Request::get("http://it.example/load").body(()).unwrap();
+            let sent = ready.send_request(request, true);
+            sender = ready;
+            let Ok((answer, _)) = sent else { return Ok(()) };
+            let answer = answer.await.map_err(|error| format!("h2 answer: {error}"))?;
+            let (status, mut body) = (answer.status(), answer.into_body());
+            while let Some(data) = body.data().await {
+                data.map_err(|error| format!("h2 body: {error}"))?;
+            }
+            if status != 200 {
+                return Err(format!("h2 status {status}"));
+            }
+            done.fetch_add(1, SeqCst);
+        }
+        Ok(())
+    };
+    tokio::pin!(driven, asked);
+    tokio::select! { end = &mut asked => end, end = &mut driven => end }
 }
