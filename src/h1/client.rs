@@ -18,7 +18,8 @@ use tokio::time::Sleep;
 
 use super::encoder::{self, Encoder};
 use super::head::{self, Head};
-use super::server::{Switched, expects_continue};
+use super::server::expects_continue;
+use super::switch::Switched;
 use super::wire::Wire;
 use super::{Error, Limits};
 

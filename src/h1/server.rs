@@ -1,7 +1,6 @@
 //! The server's end of a connection: requests come in, one after the other, and each is answered.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,10 +12,11 @@ use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use portcullis_middlewares::message::{Body, BodyError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encoder::{self, Encoder};
 use super::head;
+use super::switch::Switched;
 use super::wire::Wire;
 use super::{Error, Limits, Refusal};
 
@@ -302,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
     pub fn into_stream(self) -> Option<Switched<S>> {
         let shared = Arc::into_inner(self.shared)?;
         let (stream, prefix) = shared.into_inner().wire.into_parts();
-        Some(Switched { stream, prefix })
+        Some(Switched::new(stream, prefix))
     }
 }
 
@@ -372,57 +372,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> http_body::Body for RequestBody<S> {
 
     fn size_hint(&self) -> SizeHint {
         self.left.map(SizeHint::with_exact).unwrap_or_default()
-    }
-}
-
-/// A byte stream that has left HTTP: what was read too much of it comes first.
-#[derive(Debug)]
-pub struct Switched<S> {
-    stream: S,
-    prefix: Bytes,
-}
-
-impl<S> Switched<S> {
-    /// `stream`, from which `prefix` has been read.
-    pub fn new(stream: S, prefix: Bytes) -> Self {
-        Self { stream, prefix }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Switched<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.prefix.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(context, buffer);
-        }
-        let count = this.prefix.len().min(buffer.remaining());
-        buffer.put_slice(&this.prefix.split_to(count));
-        if this.prefix.is_empty() {
-            this.prefix = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Switched<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
 

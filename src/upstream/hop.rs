@@ -20,16 +20,16 @@ pub fn strip(headers: &mut HeaderMap) {
 
 /// Whether a field concerns one connection only, whatever its value.
 fn ends_here(name: &HeaderName) -> bool {
-    match name.as_str() {
+    matches!(
+        name.as_str(),
         "connection"
-        | "keep-alive"
-        | "proxy-connection"
-        | "proxy-authenticate"
-        | "proxy-authorization"
-        | "transfer-encoding"
-        | "upgrade" => true,
-        _ => false,
-    }
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 fn strip_te(headers: &mut HeaderMap) {
