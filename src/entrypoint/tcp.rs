@@ -19,7 +19,7 @@ use crate::http::serve::{Protocol, Session};
 use crate::http::settings::{Append, Settings};
 use crate::net::drain::Drain;
 use crate::net::proxy_protocol::{self, Trust};
-use crate::net::task;
+use crate::net::{pace, task};
 use crate::observe::Observer;
 use crate::tls::accept;
 
@@ -49,6 +49,10 @@ impl Entrance {
     /// Accepts connections until the drain begins; what was accepted by then goes on.
     pub async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut drain = self.drain.clone();
+        // Accepted connections inherit it, which saves a call for each.
+        if let Err(error) = socket2::SockRef::from(&listener).set_tcp_nodelay(true) {
+            tracing::warn!(entry_point = %self.name, %error, "small writes may wait for acknowledgements");
+        }
         loop {
             tokio::select! {
                 accepted = listener.accept() => self.accepted(accepted).await,
@@ -66,6 +70,7 @@ impl Entrance {
     }
 
     fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        pace::busy();
         let entrance = Arc::clone(self);
         let hold = self.drain.hold();
         task::spawn(async move {
@@ -82,7 +87,6 @@ impl Entrance {
         mut stream: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<()> {
-        stream.set_nodelay(true)?;
         let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
         let mut addresses = (peer, stream.local_addr()?);
         // One limit for all that is waited for before the connection has found its taker.
