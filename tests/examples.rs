@@ -91,7 +91,7 @@ fn the_files_of_the_readme_load() {
 
 #[test]
 fn every_example_is_loaded_by_a_test() {
-    let known = ["README.md", "docker-labels", "file", "middlewares", "tls"];
+    let known = ["README.md", "docker-labels", "file", "middlewares", "tcp", "tls", "udp"];
     let mut found: Vec<String> = std::fs::read_dir(examples())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
