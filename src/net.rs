@@ -9,6 +9,7 @@ pub(crate) mod future_size;
 pub mod listen;
 pub mod live;
 pub mod memory;
+pub mod pace;
 pub mod peek;
 pub mod per_worker;
 pub mod proxy_protocol;

@@ -20,7 +20,7 @@ use crate::http::settings::{Append, Settings};
 use crate::net::drain::{Drain, Hold};
 use crate::net::memory::{self, Admitted, Bounded};
 use crate::net::proxy_protocol::{self, Trust};
-use crate::net::task;
+use crate::net::{pace, task};
 use crate::observe::Observer;
 use crate::tls::accept;
 use crate::tls::acme::challenges::Challenges;
@@ -53,6 +53,10 @@ impl Entrance {
     /// Accepts connections until the drain begins; what was accepted by then goes on.
     pub async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut drain = self.drain.clone();
+        // Accepted connections inherit it, which saves a call for each.
+        if let Err(error) = socket2::SockRef::from(&listener).set_tcp_nodelay(true) {
+            tracing::warn!(entry_point = %self.name, %error, "small writes may wait for acknowledgements");
+        }
         loop {
             tokio::select! {
                 accepted = listener.accept() => self.accepted(accepted).await,
@@ -72,6 +76,7 @@ impl Entrance {
     fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         // Closed at once where memory is short: a client that is refused can ask elsewhere.
         let Some(admitted) = memory::admit() else { return };
+        pace::busy();
         let held = (self.drain.hold(), admitted);
         task::spawn(Arc::clone(self).run(stream, peer, held));
     }
@@ -89,7 +94,6 @@ impl Entrance {
         mut stream: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<()> {
-        stream.set_nodelay(true)?;
         let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
         let mut addresses = (peer, stream.local_addr()?);
         // One limit for all that is waited for before the connection has found its taker.

@@ -77,7 +77,7 @@ pub struct TcpServersTransport {
     /// To connect; 0 = no limit.
     #[serde(skip_serializing_if = "zero")]
     pub dial_timeout: Duration,
-    /// How long the other direction may go on after one side has ended; negative = for ever.
+    /// How long the other direction may go on after one side has ended; 0 = 100 ms, negative = for ever.
     #[serde(skip_serializing_if = "zero")]
     pub termination_delay: Duration,
     /// TLS towards servers.

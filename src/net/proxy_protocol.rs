@@ -1,5 +1,5 @@
 //! The PROXY protocol, versions 1 and 2 (HAProxy's specification, sections 2.1 and 2.2): read on accepted connections,
-//! written by [`write`].
+//! written by [`mod@write`].
 
 pub mod write;
 

@@ -1,3 +1,5 @@
+mod layer4;
+
 use portcullis_config::routing::http::RouterTls;
 use portcullis_config::routing::tls::Options;
 

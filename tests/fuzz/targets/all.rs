@@ -6,9 +6,11 @@ pub(crate) mod constraints;
 pub(crate) mod document;
 pub(crate) mod duration;
 pub(crate) mod flat;
+pub(crate) mod hello;
 pub(crate) mod middleware;
 pub(crate) mod path;
 pub(crate) mod pattern;
+pub(crate) mod postgres;
 pub(crate) mod proxy_header;
 pub(crate) mod rule;
 pub(crate) mod template;
@@ -24,9 +26,11 @@ pub(crate) const TARGETS: &[Target] = &[
     ("document", document::run),
     ("duration", duration::run),
     ("flat", flat::run),
+    ("hello", hello::run),
     ("middleware", middleware::run),
     ("path", path::run),
     ("pattern", pattern::run),
+    ("postgres", postgres::run),
     ("proxy_header", proxy_header::run),
     ("rule", rule::run),
     ("template", template::run),
