@@ -100,7 +100,7 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
         workers
     };
     task::spawn(pool::sweep_forever());
-    task::spawn(memory::watch_forever());
+    memory::watch()?;
     let mut upgrades = Upgrades::new(&told, sockets)?;
     let gateway = Gateway { install, observer, drainer, entrances, states, workers };
     let end = gateway.until_told(&mut upgrades).await?;

@@ -99,7 +99,7 @@ impl Entrance {
         // One limit for all that is waited for before the connection has found its taker.
         let deadline = Instant::now() + limit;
         if let Some(trust) = &self.proxy_protocol {
-            let read = proxy_protocol::read(&mut stream, peer.ip(), trust);
+            let read = Box::pin(proxy_protocol::read(&mut stream, peer.ip(), trust));
             if let Some(told) = tokio::time::timeout(limit, read).await?? {
                 addresses = told;
             }

@@ -44,8 +44,14 @@ enum Pressure {
     Critical,
 }
 
-/// Looks at memory as long as the process runs.
-pub async fn watch_forever() {
+/// Looks at memory as long as the process runs, on a thread of its own: where clients fill memory, the workers have all
+/// cores, and the runtime of control, which yields to them, would look too late.
+pub fn watch() -> io::Result<()> {
+    std::thread::Builder::new().name("memory".into()).stack_size(64 * 1024).spawn(watch_forever)?;
+    Ok(())
+}
+
+fn watch_forever() {
     let (mut group, mut looks) = (None::<Group>, 0u32);
     loop {
         // Whoever started the process may move it to another group.
@@ -59,7 +65,7 @@ pub async fn watch_forever() {
         looks = looks.wrapping_add(1);
         let percent = group.as_ref().and_then(Group::percent).unwrap_or_default();
         note(percent);
-        tokio::time::sleep(if percent < 50 { FAR } else { NEAR }).await;
+        std::thread::sleep(if percent < 50 { FAR } else { NEAR });
     }
 }
 

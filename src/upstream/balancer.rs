@@ -143,7 +143,8 @@ impl Balancer {
 
     /// Sends the request to a server.
     pub async fn call(&self, request: Request, exchange: &Exchange) -> Response {
-        let Some(Choice { server, cookie }) = self.choose(&request) else {
+        let tried = exchange.facts(|facts| facts.server.clone());
+        let Some(Choice { server, cookie }) = self.choose(&request, tried.as_ref()) else {
             exchange.note(|facts| facts.service = Some(Arc::clone(&self.name)));
             return fault::answer(Fault::NoServer);
         };
@@ -173,24 +174,40 @@ impl Balancer {
         }
     }
 
-    fn choose(&self, request: &Request) -> Option<Choice<'_>> {
+    /// A server for `request`; not the one that this exchange has `tried` last, if there is another.
+    fn choose(&self, request: &Request, tried: Option<&Arc<str>>) -> Option<Choice<'_>> {
         let Some(sticky) = &self.sticky else {
-            let server = self.servers.get(self.pick(request)?)?;
+            let server = self.servers.get(self.pick_other(request, tried)?)?;
             return Some(Choice { server, cookie: None });
         };
         let found = sticky.find(&request.headers);
         let found = found.and_then(|(index, form)| Some((index, form, self.servers.get(index)?)));
-        match found.filter(|(.., server)| server.standing.is_up()) {
+        let fits = |server: &Server| server.standing.is_up() && !is_tried(server, tried);
+        match found.filter(|(.., server)| fits(server)) {
             Some((_, Form::Current, server)) => Some(Choice { server, cookie: None }),
             Some((index, Form::Legacy, server)) => {
                 Some(Choice { server, cookie: sticky.line(index) })
             }
             None => {
-                let index = self.pick(request)?;
+                let index = self.pick_other(request, tried)?;
                 let server = self.servers.get(index)?;
                 Some(Choice { server, cookie: sticky.line(index) })
             }
         }
+    }
+
+    /// As [`Balancer::pick`]. A repetition that met the server which has just failed, as it can when others take turns
+    /// between, would be one for nothing.
+    fn pick_other(&self, request: &Request, tried: Option<&Arc<str>>) -> Option<usize> {
+        let index = self.pick(request)?;
+        let fits = |index: &usize| {
+            self.servers.get(*index).is_some_and(|it| it.standing.is_up() && !is_tried(it, tried))
+        };
+        if tried.is_none() || fits(&index) {
+            return Some(index);
+        }
+        let count = self.servers.len();
+        (1..count).map(|step| (index + step) % count).find(fits).or(Some(index))
     }
 
     /// The index of a server that is up.
@@ -290,6 +307,11 @@ impl Standings {
         }
         (url, standing)
     }
+}
+
+/// Whether the exchange has tried this server last.
+fn is_tried(server: &Server, tried: Option<&Arc<str>>) -> bool {
+    tried.is_some_and(|tried| Arc::ptr_eq(tried, &server.url))
 }
 
 #[cfg(test)]

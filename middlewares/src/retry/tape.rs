@@ -268,12 +268,20 @@ mod tests {
     async fn bytes_at_hand_can_always_be_read_again() {
         for body in [Body::Empty, Body::from("text")] {
             let expected = if body.is_end() { "" } else { "text" };
-            let replay = Replay::new(body, 0);
+            let replay = Replay::new(body, 4);
             for _ in 0..2 {
                 assert_eq!(all(replay.play()).await, expected);
                 assert!(replay.is_whole());
             }
         }
+    }
+
+    #[tokio::test]
+    async fn bytes_at_hand_beyond_the_limit_are_read_once() {
+        let replay = Replay::new(Body::from("text"), 3);
+        assert!(replay.is_whole(), "nothing was read");
+        assert_eq!(all(replay.play()).await, "text");
+        assert!(!replay.is_whole());
     }
 
     #[tokio::test]
