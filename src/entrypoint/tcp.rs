@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_connection_takes_little_memory() {
-        assert_within("the task of a connection", of_4(Entrance::run), 300..=1024);
+        assert_within("the task of a connection", of_4(Entrance::run), 300..=1280);
         let plain = of_4(Session::<Http>::serve::<Bounded<TcpStream>>);
         assert_within("HTTP on a connection", plain, 1000..=4096);
         let secure = of_4(Session::<Http>::serve::<Box<TlsStream<Bounded<TcpStream>>>>);
