@@ -15,6 +15,7 @@ pub mod switch;
 mod wire;
 
 pub use self::error::{Error, Refusal};
+pub use self::head::{digits, has_token};
 
 /// Bounds of what a peer may send before it is refused.
 #[derive(Clone, Copy, Debug)]

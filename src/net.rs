@@ -1,8 +1,7 @@
 //! The ground: tasks, slots per worker, the live snapshot, sockets.
 
 pub mod copy;
-#[cfg(feature = "http3")]
-pub mod datagram;
+pub mod date;
 pub mod drain;
 #[cfg(test)]
 pub(crate) mod future_size;
@@ -13,4 +12,5 @@ pub mod pace;
 pub mod peek;
 pub mod per_worker;
 pub mod proxy_protocol;
+pub mod rewound;
 pub mod task;

@@ -91,9 +91,7 @@ impl Kind {
             side: S::SIDE,
             compile: |tree, build| typed::<S>(tree)?.compile(build),
             keeps_steps: S::keeps_steps,
-            show: |tree| {
-                serde_json::to_value(typed::<S>(tree)?).map_err(|error| Defect(error.to_string()))
-            },
+            show: show::<S>,
             schema: || schemars::schema_for!(S),
         }
     }
@@ -105,8 +103,16 @@ impl fmt::Debug for Kind {
     }
 }
 
-fn typed<S: Settings>(tree: &Tree) -> Result<S, Defect> {
+/// Settings as their type has them.
+pub(crate) fn typed<S: DeserializeOwned>(tree: &Tree) -> Result<S, Defect> {
     decode::decode(tree).map_err(|mismatch| Defect(mismatch.to_string()))
+}
+
+/// Settings with their defaults, for the API.
+pub(crate) fn show<S: DeserializeOwned + Serialize>(
+    tree: &Tree,
+) -> Result<serde_json::Value, Defect> {
+    serde_json::to_value(typed::<S>(tree)?).map_err(|error| Defect(error.to_string()))
 }
 
 /// Whether a setting is at its default; such settings are not shown.

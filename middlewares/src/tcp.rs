@@ -8,12 +8,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portcullis_config::tree::{Tree, decode};
+use portcullis_config::tree::Tree;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::build::Defect;
+use crate::build::{self, Defect};
 
 /// Who has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,8 @@ impl Kind {
     pub const fn of<S: Settings>() -> Self {
         Self {
             name: S::KIND,
-            compile: |tree| typed::<S>(tree)?.compile(),
-            show: |tree| {
-                serde_json::to_value(typed::<S>(tree)?).map_err(|error| Defect(error.to_string()))
-            },
+            compile: |tree| build::typed::<S>(tree)?.compile(),
+            show: build::show::<S>,
             schema: || schemars::schema_for!(S),
         }
     }
@@ -91,10 +89,6 @@ impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Kind({})", self.name)
     }
-}
-
-fn typed<S: Settings>(tree: &Tree) -> Result<S, Defect> {
-    decode::decode(tree).map_err(|mismatch| Defect(mismatch.to_string()))
 }
 
 pub mod in_flight_conn;

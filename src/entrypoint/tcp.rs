@@ -99,8 +99,8 @@ impl Entrance {
         // One limit for all that is waited for before the connection has found its taker.
         let deadline = Instant::now() + limit;
         if let Some(trust) = &self.proxy_protocol {
-            let read = Box::pin(proxy_protocol::read(&mut stream, peer.ip(), trust));
-            if let Some(told) = tokio::time::timeout(limit, read).await?? {
+            let read = proxy_protocol::read(&mut stream, peer.ip(), trust);
+            if let Some(told) = Box::pin(tokio::time::timeout(limit, read)).await?? {
                 addresses = told;
             }
         }
@@ -124,13 +124,15 @@ impl Entrance {
         deadline: Instant,
     ) -> io::Result<()> {
         let mut first = [0; 24];
-        let seen = tokio::time::timeout_at(deadline, stream.peek(&mut first)).await??;
+        // Boxed, as its timer is large and gone before HTTP begins.
+        let peek = Box::pin(tokio::time::timeout_at(deadline, stream.peek(&mut first)));
+        let seen = peek.await??;
         match first.get(..seen) {
             None | Some([]) => Ok(()),
             Some([HANDSHAKE_RECORD, ..]) => Box::pin(self.secure(stream, addresses)).await,
             Some(bytes) => {
                 let begun = H2_PREFACE.starts_with(bytes) || bytes.starts_with(H2_PREFACE);
-                self.plain(stream, addresses, begun).await
+                Box::pin(self.plain(stream, addresses, begun)).await
             }
         }
     }
@@ -178,9 +180,7 @@ impl Entrance {
             protocol = tokio::time::timeout(limit, preface(&mut stream, &mut prefix)).await??;
         }
         let session = self.session(addresses, None);
-        // Boxed, as with TLS.
-        let stream = Bounded::new(stream);
-        Box::pin(session.serve(stream, prefix.freeze(), protocol)).await;
+        session.serve(Bounded::new(stream), prefix.freeze(), protocol).await;
         Ok(())
     }
 
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_connection_takes_little_memory() {
-        assert_within("the task of a connection", of_4(Entrance::run), 300..=1280);
+        assert_within("the task of a connection", of_4(Entrance::run), 300..=1024);
         let plain = of_4(Session::<Http>::serve::<Bounded<TcpStream>>);
         assert_within("HTTP on a connection", plain, 1000..=4096);
         let secure = of_4(Session::<Http>::serve::<Box<TlsStream<Bounded<TcpStream>>>>);

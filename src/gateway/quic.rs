@@ -1,6 +1,6 @@
 //! HTTP/3 beside the TCP sockets of an entry point.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -10,8 +10,8 @@ use super::{Beside, Start};
 use crate::entrypoint::quic::Quic;
 use crate::entrypoint::tcp::Entrance;
 use crate::install::EntryPoint;
-use crate::net::listen::Sharing;
-use crate::net::{datagram, task};
+use crate::net::listen::{self, Sharing};
+use crate::net::task;
 
 /// How long clients may remember that there is HTTP/3, in seconds. Traefik: 30 days.
 const REMEMBERED: u32 = 30 * 24 * 60 * 60;
@@ -33,7 +33,8 @@ fn open(
             .map_err(|_| anyhow!("http3.advertisedPort: expected 0 to 65535, got {wanted}"))?,
     };
     let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
-    let sockets = datagram::bind(address, count, sharing)
+    let host = Some(address.ip()).filter(|ip| *ip != Ipv6Addr::UNSPECIFIED);
+    let sockets = listen::bind_udp(host, address.port(), count, sharing)
         .with_context(|| format!("cannot listen on UDP {address} for HTTP/3"))?;
     let quic = Quic::new(Arc::clone(entrance), count).map_err(|error| anyhow!("http3: {error}"))?;
     tracing::info!(entry_point = %entrance.name, "listening on UDP {address} for HTTP/3");

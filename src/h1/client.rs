@@ -19,9 +19,9 @@ use tokio::time::Sleep;
 use super::encoder::{self, Encoder};
 use super::head::{self, Head};
 use super::server::expects_continue;
-use super::switch::Switched;
 use super::wire::Wire;
 use super::{Error, Limits};
+use crate::net::rewound::Rewound;
 
 /// The client's end of a connection.
 #[derive(Debug)]
@@ -281,9 +281,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The byte stream after `101 Switching Protocols`.
-    pub fn into_stream(self) -> Switched<S> {
+    pub fn into_stream(self) -> Rewound<S> {
         let (stream, prefix) = self.wire.into_parts();
-        Switched::new(stream, prefix)
+        Rewound::new(stream, prefix)
     }
 }
 

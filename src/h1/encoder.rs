@@ -1,8 +1,5 @@
 //! Heads as text, and the framing of a body that goes out (RFC 9112 sections 3, 4, 6 and 7).
 
-use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, HOST,
@@ -13,6 +10,7 @@ use http_body::Frame;
 
 use super::output::Output;
 use super::{Error, head};
+use crate::net::date;
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,25 +263,14 @@ fn content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-thread_local! {
-    /// The date line of the current second.
-    static TODAY: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
-}
-
 /// Appends `Date` unless it is there (RFC 9110 section 6.6.1).
 pub(super) fn date(out: &mut Vec<u8>, said: Said) {
     if said.dated {
         return;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    TODAY.with_borrow_mut(|(second, line)| {
-        if *second != now || line.is_empty() {
-            let time = jiff::Timestamp::from_second(now as i64).unwrap_or_default();
-            *line = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
-            *second = now;
-        }
-        out.extend_from_slice(line.as_bytes());
-    });
+    out.extend_from_slice(b"Date: ");
+    date::with_now(|date| out.extend_from_slice(date.as_bytes()));
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -283,7 +283,7 @@ fn keeps_alive(version: Version, headers: &HeaderMap, noted: Noted) -> bool {
 }
 
 /// Whether a comma separated list holds `token`, in any case.
-pub(super) fn has_token(list: &[u8], token: &str) -> bool {
+pub fn has_token(list: &[u8], token: &str) -> bool {
     let mut items = list.split(|byte| *byte == b',');
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
@@ -317,7 +317,7 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
 }
 
 /// A number of bytes, in digits and nothing else.
-pub(super) fn digits(text: &[u8]) -> Option<u64> {
+pub fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -16,9 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encoder::{self, Encoder};
 use super::head;
-use super::switch::Switched;
 use super::wire::Wire;
 use super::{Error, Limits, Refusal};
+use crate::net::rewound::Rewound;
 
 /// The server's end of a connection.
 #[derive(Debug)]
@@ -299,10 +299,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Server<S> {
     }
 
     /// The byte stream after `101 Switching Protocols`. `None` if somebody still holds a request's body.
-    pub fn into_stream(self) -> Option<Switched<S>> {
+    pub fn into_stream(self) -> Option<Rewound<S>> {
         let shared = Arc::into_inner(self.shared)?;
         let (stream, prefix) = shared.into_inner().wire.into_parts();
-        Some(Switched::new(stream, prefix))
+        Some(Rewound::new(stream, prefix))
     }
 }
 

@@ -1,14 +1,12 @@
 //! A connection that leaves HTTP: who asked for it gets its byte stream once `101 Switching Protocols` is written.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+
+use crate::net::rewound::Rewound;
 
 /// Any byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -41,60 +39,9 @@ impl Switch {
 
 impl Promise {
     /// Hands the byte stream over.
-    pub fn keep<S: Stream + 'static>(self, stream: Option<Switched<S>>) {
+    pub fn keep<S: Stream + 'static>(self, stream: Option<Rewound<S>>) {
         if let Some(stream) = stream {
             let _ = self.0.send(Box::new(stream));
         }
-    }
-}
-
-/// A byte stream that has left HTTP: what was read too much of it comes first.
-#[derive(Debug)]
-pub struct Switched<S> {
-    stream: S,
-    prefix: Bytes,
-}
-
-impl<S> Switched<S> {
-    /// `stream`, from which `prefix` has been read.
-    pub fn new(stream: S, prefix: Bytes) -> Self {
-        Self { stream, prefix }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Switched<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.prefix.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(context, buffer);
-        }
-        let count = this.prefix.len().min(buffer.remaining());
-        buffer.put_slice(&this.prefix.split_to(count));
-        if this.prefix.is_empty() {
-            this.prefix = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Switched<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }

@@ -206,23 +206,17 @@ impl Watch {
     }
 }
 
-/// A client's byte stream: bytes already read come first, and reads and writes note their activity.
+/// A client's byte stream whose reads and writes note their activity.
 #[derive(Debug)]
 pub struct Watched<S> {
     stream: S,
-    prefix: Bytes,
     activity: Arc<Activity>,
 }
 
 impl<S> Watched<S> {
-    /// Watches `stream`, from which `prefix` has been read.
-    pub fn new(stream: S, prefix: Bytes, activity: Arc<Activity>) -> Self {
-        Self { stream, prefix, activity }
-    }
-
-    /// The stream and the bytes that nobody has read.
-    pub fn into_parts(self) -> (S, Bytes) {
-        (self.stream, self.prefix)
+    /// Watches `stream`.
+    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
     }
 }
 
@@ -233,14 +227,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.prefix.is_empty() {
-            let count = this.prefix.len().min(buffer.remaining());
-            buffer.put_slice(&this.prefix.split_to(count));
-            if this.prefix.is_empty() {
-                this.prefix = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
         let before = buffer.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(context, buffer);
         let activity = &this.activity;

@@ -52,32 +52,17 @@ impl Peer {
 
     /// Brings the forwarded headers of a request into form.
     pub fn apply(&self, headers: &mut HeaderMap, forwarded: &Forwarded, wish: Wish) {
-        if self.trusted {
-            if headers.contains_key(CONNECTION) {
-                guard_connection(headers, &forwarded.connection);
-            }
-            return self.complete(headers, wish);
+        if !self.trusted {
+            remove_managed(headers);
         }
-        remove_managed(headers);
         if headers.contains_key(CONNECTION) {
             guard_connection(headers, &forwarded.connection);
         }
-        self.say(headers, wish);
-    }
-
-    /// All that [`Peer::complete`] says, to headers that have none of it.
-    fn say(&self, headers: &mut HeaderMap, wish: Wish) {
-        headers.insert(REAL_IP, self.address.clone());
-        headers.insert(PROTO, HeaderValue::from_static(self.proto(wish)));
-        let host = headers.get(http::header::HOST).filter(|host| !host.is_empty()).cloned();
-        let port = host.as_ref().and_then(port_of);
-        let usual = if self.tls { "443" } else { "80" };
-        headers.insert(PORT, port.unwrap_or(HeaderValue::from_static(usual)));
-        if let Some(host) = host {
-            headers.insert(HOST, host);
-        }
-        if let Some(name) = server_name() {
-            headers.insert(SERVER, name);
+        if self.trusted {
+            self.complete(headers, wish, is_said);
+        } else {
+            // Nothing of it is left: that need not be looked up.
+            self.complete(headers, wish, |_, _| false);
         }
     }
 
@@ -91,7 +76,12 @@ impl Peer {
     }
 
     /// Traefik: set where absent or empty; the server name always.
-    fn complete(&self, headers: &mut HeaderMap, wish: Wish) {
+    fn complete(
+        &self,
+        headers: &mut HeaderMap,
+        wish: Wish,
+        is_said: impl Fn(&HeaderMap, &HeaderName) -> bool,
+    ) {
         if !is_said(headers, &REAL_IP) {
             headers.insert(REAL_IP, self.address.clone());
         }

@@ -21,6 +21,7 @@ use super::forwarded::{Peer, Wish};
 use super::inbound;
 use super::settings::Settings;
 use crate::net::drain::Drain;
+use crate::net::rewound::Rewound;
 use crate::net::task;
 use crate::observe::record::Record;
 use crate::upstream::hop;
@@ -77,7 +78,7 @@ impl<H: Handler> Session<H> {
             Protocol::Http1 => Phase::Idle,
             Protocol::Http2 => Phase::Quiet,
         });
-        let stream = Watched::new(stream, prefix, Arc::clone(&activity));
+        let stream = Watched::new(Rewound::new(stream, prefix), Arc::clone(&activity));
         let limits = Limits {
             idle: self.settings.idle_timeout,
             read: self.settings.read_timeout,

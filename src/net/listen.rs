@@ -69,6 +69,9 @@ pub fn bind_udp(
     Ok(sockets)
 }
 
+/// Bytes that the kernel may hold for a worker that is busy; it gives less where its limits say so.
+const BUFFER: usize = 2 << 20;
+
 fn open(kind: Type, address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
     match open_one(kind, address, both, shared) {
         // A machine without IPv6.
@@ -88,6 +91,12 @@ fn open_one(kind: Type, address: SocketAddr, both: bool, shared: bool) -> io::Re
         socket.set_reuse_address(true)?;
         // Accepted connections inherit it: clients that vanished without a word do not stay.
         socket.set_tcp_keepalive(&KEEP_ALIVE)?;
+    } else {
+        for set in [Socket::set_recv_buffer_size, Socket::set_send_buffer_size] {
+            if let Err(error) = set(&socket, BUFFER) {
+                tracing::debug!(%error, "the buffers of a UDP socket stay as they are");
+            }
+        }
     }
     if shared {
         socket.set_reuse_port(true)?;
@@ -201,5 +210,31 @@ mod tests {
         empty(listener, |stream, peer| taken.push((stream, peer))).await;
         assert_eq!(taken[0].1, waiting.local_addr().unwrap());
         assert!(std::net::TcpStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn workers_share_a_port_and_others_do_not() {
+        let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sockets = bind_udp(Some(free.ip()), free.port(), 3, Sharing::Refused).unwrap();
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == free));
+        let error = bind_udp(Some(free.ip()), free.port(), 1, Sharing::Refused).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(bind_udp(Some(free.ip()), free.port(), 1, Sharing::Allowed).is_ok());
+    }
+
+    #[test]
+    fn packets_of_one_client_come_to_one_socket() {
+        let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sockets = bind_udp(Some(free.ip()), free.port(), 4, Sharing::Refused).unwrap();
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..20 {
+            client.send_to(b"x", free).unwrap();
+        }
+        let count = |socket: &std::net::UdpSocket| {
+            std::iter::from_fn(|| socket.recv(&mut [0; 8]).ok()).count()
+        };
+        let mut counts: Vec<usize> = sockets.iter().map(count).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [0, 0, 0, 20]);
     }
 }

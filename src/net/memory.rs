@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use group::Group;
@@ -31,6 +32,16 @@ const ALWAYS: usize = 64;
 /// Bytes of a request for which no answer has begun, that are read even if memory is critical.
 const ALLOWED: usize = 4096;
 
+/// After so many bytes that clients may have filled, use is looked at on the spot: a crowd is faster than any clock.
+const LOOK: usize = 1 << 20;
+
+/// What a connection is taken to fill before anything of it was read.
+const CONNECTION: usize = 16 * 1024;
+
+/// The group, once it was found.
+static GROUP: Mutex<Option<Group>> = Mutex::new(None);
+/// Bytes that clients may have filled since the last look.
+static SINCE: AtomicUsize = AtomicUsize::new(0);
 static PRESSURE: AtomicU8 = AtomicU8::new(Pressure::None as u8);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static CEILING: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -52,20 +63,37 @@ pub fn watch() -> io::Result<()> {
 }
 
 fn watch_forever() {
-    let (mut group, mut looks) = (None::<Group>, 0u32);
+    let mut looks = 0u32;
     loop {
         // Whoever started the process may move it to another group.
         if looks.is_multiple_of(10) {
-            let found = Group::find();
+            let (found, mut group) = (Group::find(), GROUP.lock());
             if let Some(found) = found.as_ref().filter(|found| group.as_ref() != Some(*found)) {
                 tracing::info!("memory is limited to {} MiB", found.limit >> 20);
             }
-            group = found;
+            *group = found;
         }
         looks = looks.wrapping_add(1);
-        let percent = group.as_ref().and_then(Group::percent).unwrap_or_default();
-        note(percent);
+        let percent = look(&GROUP.lock());
         std::thread::sleep(if percent < 50 { FAR } else { NEAR });
+    }
+}
+
+/// Looks at use now; returns it in percent of the limit.
+fn look(group: &Option<Group>) -> u64 {
+    SINCE.store(0, Relaxed);
+    let percent = group.as_ref().and_then(Group::percent).unwrap_or_default();
+    note(percent);
+    percent
+}
+
+/// Clients may have filled so many bytes more.
+fn filled(bytes: usize) {
+    if SINCE.fetch_add(bytes, Relaxed) + bytes >= LOOK
+        && let Some(group) = GROUP.try_lock()
+        && group.is_some()
+    {
+        look(&group);
     }
 }
 
@@ -107,6 +135,7 @@ pub struct Admitted(());
 
 /// Lets a connection in, unless memory is short.
 pub fn admit() -> Option<Admitted> {
+    filled(CONNECTION);
     let open = OPEN.fetch_add(1, Relaxed);
     let admitted = Admitted(());
     if open >= CEILING.load(Relaxed) {
@@ -156,7 +185,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        this.unanswered = this.unanswered.saturating_add(buffer.filled().len() - before);
+        let count = buffer.filled().len() - before;
+        this.unanswered = this.unanswered.saturating_add(count);
+        if this.unanswered > ALLOWED {
+            filled(count);
+        }
         read
     }
 }

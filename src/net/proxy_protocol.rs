@@ -5,11 +5,12 @@ pub mod write;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use portcullis_config::units::IpRanges;
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+
+use super::peek;
 
 /// Whose PROXY headers are believed.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +40,6 @@ pub enum Start {
 /// Largest header that is accepted; version 2 may carry more in additions that nobody here reads.
 const LARGEST: usize = 4096;
 
-/// First pause between looks at a header that comes in pieces. Senders write it in one, so this is rare.
-const PAUSE: Duration = Duration::from_millis(2);
-
-/// Pauses double up to this one, so that headers that never end cost next to nothing while they wait for their deadline.
-const LONGEST_PAUSE: Duration = Duration::from_millis(64);
-
 /// Reads a header, if there is one, and nothing behind it. Gives its addresses if `peer` is trusted. Traefik: the header of
 /// a peer that is not trusted is read and ignored. The caller limits the time.
 pub async fn read(
@@ -53,18 +48,13 @@ pub async fn read(
     trust: &Trust,
 ) -> io::Result<Option<Addresses>> {
     let mut seen = vec![0; LARGEST];
-    let mut pause = PAUSE;
+    let mut known = 0;
     let (length, addresses) = loop {
-        // Asked before the look: what the client sent before it closed is seen by the look.
-        let closed = stream.ready(Interest::READABLE).await?.is_read_closed();
-        let count = stream.peek(&mut seen).await?;
+        let count = peek::beyond(stream, known, &mut seen).await?;
         match parse(seen.get(..count).unwrap_or_default()) {
             Start::Other => return Ok(None),
             Start::Header(length, addresses) => break (length, addresses),
-            Start::Incomplete if count < LARGEST && !closed => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+            Start::Incomplete if count > known => known = count,
             Start::Incomplete | Start::Malformed => {
                 let text = "the connection begins with a malformed PROXY header";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));

@@ -4,6 +4,7 @@
 //! rule and a broken part keeps its place in the order and answers 404, so that no lower router catches its requests.
 
 mod middlewares;
+mod named;
 mod routers;
 mod services;
 mod tcp;
@@ -21,6 +22,7 @@ use portcullis_config::routing::tcp::ServersTransport as TcpServersTransport;
 use portcullis_config::{Name, Problem};
 use portcullis_middlewares::chain::BoxedService;
 
+use self::named::Named;
 use super::Snapshot;
 use super::configuration::{Configuration, EntryPointDefaults};
 use super::kept::Kept;
@@ -88,8 +90,7 @@ struct Compiling<'a> {
     report: Report,
     /// Objects with an error from before, by what they are about.
     broken: HashMap<&'a About, &'a Problem>,
-    services: HashMap<Name, Result<Arc<Service>, String>>,
-    visiting: Vec<Name>,
+    services: Named<Service>,
 }
 
 impl<'a> Compiling<'a> {
@@ -112,8 +113,7 @@ impl<'a> Compiling<'a> {
             kept: Kept::default(),
             report,
             broken: problems.clone().filter(errors).map(|p| (&p.about, p)).collect(),
-            services: HashMap::new(),
-            visiting: Vec::new(),
+            services: Named::default(),
         };
         for problem in problems {
             compiling.note_problem(problem);

@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, HeaderValue, TE, UPGRADE};
 
+use crate::h1::has_token;
+
 /// Removes what concerns only one connection: `Connection` and what it lists, and the fixed hop-by-hop headers.
 /// `TE: trailers` stays, as gRPC needs it; `Trailer` stays, as it announces trailers that are forwarded.
 pub fn strip(headers: &mut HeaderMap) {
@@ -35,27 +37,21 @@ fn ends_here(name: &HeaderName) -> bool {
 fn strip_te(headers: &mut HeaderMap) {
     match headers.get(TE) {
         Some(value) if value == "trailers" => {}
-        Some(value) if has_token(value, "trailers") => {
+        Some(value) if has_token(value.as_bytes(), "trailers") => {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         _ => drop(headers.remove(TE)),
     }
 }
 
-/// Whether the comma separated list in `value` holds `token`, in any case.
-pub fn has_token(value: &HeaderValue, token: &str) -> bool {
-    let text = value.to_str().unwrap_or_default();
-    text.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
-}
-
 /// The protocol that the message wants to change to, if `Connection` says `upgrade`. Never `h2c`: requests on such a
 /// tunnel would pass the gateway unseen.
 pub fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let wish = headers.get(UPGRADE).filter(|wish| !has_token(wish, "h2c"))?;
+    let wish = headers.get(UPGRADE).filter(|wish| !has_token(wish.as_bytes(), "h2c"))?;
     headers
         .get_all(CONNECTION)
         .iter()
-        .any(|value| has_token(value, "upgrade"))
+        .any(|value| has_token(value.as_bytes(), "upgrade"))
         .then(|| wish.clone())
 }
 

@@ -12,6 +12,7 @@ use super::forward::{Failure, outgoing_h1};
 use super::pool::h1::{Pooled, PooledBody};
 use crate::h1::client::Client;
 use crate::h1::switch::Switch;
+use crate::net::copy::{self, Linger};
 
 /// Asks the server for the upgrade. Any answer but 101 is an ordinary response.
 pub(super) async fn exchange(
@@ -65,7 +66,7 @@ fn joined(
     let mut answer = Response { status: head.status, headers: head.headers, ..Response::default() };
     match (head.status, client) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(client)) => {
-            answer.tunnel = Some(Box::pin(copy(client, server.client)));
+            answer.tunnel = Some(Box::pin(tunnel(client, server.client)));
         }
         // Nobody asked: a server that switches by itself is not believed.
         (StatusCode::SWITCHING_PROTOCOLS, None) => answer = Response::bare(StatusCode::BAD_GATEWAY),
@@ -78,14 +79,10 @@ fn joined(
     answer
 }
 
-async fn copy(client: Switch, server: Client<Stream>) -> Copied {
+async fn tunnel(client: Switch, server: Client<Stream>) -> Copied {
     let Some(mut client) = client.stream().await else { return Copied::default() };
     let mut server = server.into_stream();
-    match tokio::io::copy_bidirectional(&mut client, &mut server).await {
-        Ok((from_client, from_server)) => Copied { from_client, from_server },
-        Err(error) => {
-            tracing::debug!(%error, "upgraded connection broke");
-            Copied::default()
-        }
-    }
+    let mut copied = copy::Copied::default();
+    copy::both(&mut client, &mut server, Linger::Forever, &mut copied).await;
+    Copied { from_client: copied.forth, from_server: copied.back }
 }

@@ -52,6 +52,10 @@ impl Drop for Group {
 #[test]
 fn r20_a_crowd_with_large_heads_does_not_get_the_gateway_killed() {
     let Some(group) = Group::new(LIMIT) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "no control group with a memory limit can be made"
+        );
         println!("skipped: no control group with a memory limit can be made here");
         return;
     };

@@ -3,6 +3,8 @@
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, UPGRADE};
 
+use crate::h1::has_token;
+
 /// What a request speaks, beyond being HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -43,10 +45,10 @@ pub struct Key(u32);
 impl Protocol {
     /// What a request with these headers speaks.
     pub fn of(headers: &HeaderMap) -> Self {
-        if lists(headers, UPGRADE, b"websocket") {
+        if lists(headers, UPGRADE, "websocket") {
             return Self::WebSocket;
         }
-        if lists(headers, ACCEPT, b"text/event-stream") {
+        if lists(headers, ACCEPT, "text/event-stream") {
             return Self::Sse;
         }
         match headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
@@ -58,11 +60,8 @@ impl Protocol {
 }
 
 /// Whether `wanted` is an item of the header's first line.
-fn lists(headers: &HeaderMap, name: HeaderName, wanted: &[u8]) -> bool {
-    headers.get(name).is_some_and(|value| {
-        let mut items = value.as_bytes().split(|byte| *byte == b',');
-        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
-    })
+fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    headers.get(name).is_some_and(|value| has_token(value.as_bytes(), wanted))
 }
 
 impl Key {

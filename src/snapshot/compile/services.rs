@@ -35,29 +35,21 @@ impl Compiling<'_> {
 
     /// The compiled service `name`. Every reference to a service goes through here.
     pub(super) fn service(&mut self, name: &Name) -> Result<Arc<Service>, String> {
-        if let Some(done) = self.services.get(name) {
-            return done.clone();
+        if let Some(known) = self.services.known(name) {
+            return known;
         }
         if let Some(internal) = self.context.internal.get(name) {
             return Ok(Arc::new(Service::Internal(Arc::clone(internal))));
         }
-        if let Some(error) = self.broken(Kind::HttpService, name.as_str()) {
-            return Err(format!("service `{name}` is broken: {error}"));
-        }
-        let Some(config) = self.configuration.services.get(name) else {
-            return Err(format!("service `{name}` does not exist"));
-        };
-        if self.visiting.contains(name) {
-            return Err(format!("service `{name}` is part of a cycle of services"));
-        }
-        self.visiting.push(name.clone());
+        let found = self.configuration.services.get(name);
+        let config = self.configured(Kind::HttpService, name, found)?;
+        self.services.begin(name);
         let result = self.compile_service(name, config).map(Arc::new);
-        self.visiting.pop();
+        self.services.end(&result);
         if let Ok(service) = &result {
             self.kept.services.insert(name.clone(), Arc::clone(service));
             self.report.compiled.insert(name.clone(), Arc::clone(service));
         }
-        self.services.insert(name.clone(), result.clone());
         result
     }
 

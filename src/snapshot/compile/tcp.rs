@@ -2,7 +2,6 @@
 
 mod routers;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::Name;
@@ -12,18 +11,15 @@ use portcullis_config::routing::tcp::{self as config, LoadBalancer, ServersTrans
 use portcullis_middlewares::tcp::{Gate, kind};
 
 use super::Compiling;
+use super::named::Named;
 use crate::tcp::balancer::{Balancer, Parts};
 use crate::tcp::service::Service;
 use crate::tcp::transport::{Transport, with_own};
 use crate::tcp::weighted::{Child, Watch, Weighted};
 use crate::upstream::resolve::Host;
 
-/// The compiled TCP services, and those that are being compiled.
-#[derive(Default)]
-pub(super) struct Services {
-    done: HashMap<Name, Result<Arc<Service>, String>>,
-    visiting: Vec<Name>,
-}
+/// The compiled TCP services.
+pub(super) type Services = Named<Service>;
 
 impl Compiling<'_> {
     /// Compiles every service and middleware, used or not, so that the report tells of each.
@@ -53,26 +49,18 @@ impl Compiling<'_> {
         name: &Name,
         services: &mut Services,
     ) -> Result<Arc<Service>, String> {
-        if let Some(done) = services.done.get(name) {
-            return done.clone();
+        if let Some(known) = services.known(name) {
+            return known;
         }
-        if let Some(error) = self.broken(Kind::TcpService, name.as_str()) {
-            return Err(format!("service `{name}` is broken: {error}"));
-        }
-        let Some(config) = self.configuration.tcp.services.get(name.as_str()) else {
-            return Err(format!("service `{name}` does not exist"));
-        };
-        if services.visiting.contains(name) {
-            return Err(format!("service `{name}` is part of a cycle of services"));
-        }
-        services.visiting.push(name.clone());
+        let found = self.configuration.tcp.services.get(name.as_str());
+        let config = self.configured(Kind::TcpService, name, found)?;
+        services.begin(name);
         let result = self.compile_tcp_service(name, config, services).map(Arc::new);
-        services.visiting.pop();
+        services.end(&result);
         if let Ok(service) = &result {
             self.kept.tcp.services.insert(name.clone(), Arc::clone(service));
             self.report.tcp.compiled.insert(name.clone(), Arc::clone(service));
         }
-        services.done.insert(name.clone(), result.clone());
         result
     }
 

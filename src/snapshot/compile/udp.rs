@@ -1,6 +1,5 @@
 //! UDP services and routers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::Name;
@@ -9,16 +8,13 @@ use portcullis_config::routing::http::WeightedService;
 use portcullis_config::routing::udp::{self as config, Router};
 
 use super::Compiling;
+use super::named::Named;
 use crate::snapshot::report::Status;
 use crate::udp::route::Route;
 use crate::udp::service::{Balancer, Child, Service, Weighted};
 
-/// The compiled UDP services, and those that are being compiled.
-#[derive(Default)]
-struct Services {
-    done: HashMap<Name, Result<Arc<Service>, String>>,
-    visiting: Vec<Name>,
-}
+/// The compiled UDP services.
+type Services = Named<Service>;
 
 impl Compiling<'_> {
     /// Compiles UDP services and routers; gives the route of each UDP entry point, by index.
@@ -108,25 +104,17 @@ impl Compiling<'_> {
         name: &Name,
         services: &mut Services,
     ) -> Result<Arc<Service>, String> {
-        if let Some(done) = services.done.get(name) {
-            return done.clone();
+        if let Some(known) = services.known(name) {
+            return known;
         }
-        if let Some(error) = self.broken(Kind::UdpService, name.as_str()) {
-            return Err(format!("service `{name}` is broken: {error}"));
-        }
-        let Some(config) = self.configuration.udp.services.get(name.as_str()) else {
-            return Err(format!("service `{name}` does not exist"));
-        };
-        if services.visiting.contains(name) {
-            return Err(format!("service `{name}` is part of a cycle of services"));
-        }
-        services.visiting.push(name.clone());
+        let found = self.configuration.udp.services.get(name.as_str());
+        let config = self.configured(Kind::UdpService, name, found)?;
+        services.begin(name);
         let result = self.compile_udp_service(name, config, services).map(Arc::new);
-        services.visiting.pop();
+        services.end(&result);
         if let Ok(service) = &result {
             self.kept.udp.insert(name.clone(), Arc::clone(service));
         }
-        services.done.insert(name.clone(), result.clone());
         result
     }
 

@@ -1,13 +1,12 @@
 //! Heads: what RFC 9114 asks of them beyond what the `h3` crate checks, and what an answer has to say.
 
-use std::cell::RefCell;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::SizeHint;
+
+use crate::net::date;
 
 /// Fields of connections of HTTP/1 (RFC 9114 section 4.2).
 const OF_CONNECTIONS: [HeaderName; 5] = [
@@ -32,11 +31,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
         (None, _) => Ok(None),
-        (Some(length), None) => {
-            let text = length.to_str().map_err(|_| Malformed)?;
-            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse().ok().filter(|_| is_number).map(Some).ok_or(Malformed)
-        }
+        (Some(length), None) => crate::h1::digits(length.as_bytes()).map(Some).ok_or(Malformed),
         (Some(_), Some(_)) => Err(Malformed),
     }
 }
@@ -67,7 +62,7 @@ pub(super) fn respond(
         headers.insert(CONTENT_LENGTH, length.into());
     }
     if !headers.contains_key(DATE) {
-        headers.insert(DATE, today());
+        headers.insert(DATE, date::now());
     }
     let mut response = http::Response::new(());
     *response.status_mut() = status;
@@ -75,27 +70,10 @@ pub(super) fn respond(
     response
 }
 
-thread_local! {
-    /// The date of the current second.
-    static TODAY: RefCell<Option<(u64, HeaderValue)>> = const { RefCell::new(None) };
-}
-
-/// The date now (RFC 9110 section 6.6.1).
-fn today() -> HeaderValue {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    TODAY.with_borrow_mut(|today| {
-        if let Some((_, date)) = today.as_ref().filter(|(second, _)| *second == now) {
-            return date.clone();
-        }
-        let time = jiff::Timestamp::from_second(now as i64).unwrap_or_default();
-        let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let date = HeaderValue::try_from(text).expect("dates are plain text");
-        today.insert((now, date)).1.clone()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
