@@ -74,15 +74,15 @@ fn watch_forever() {
             *group = found;
         }
         looks = looks.wrapping_add(1);
-        let percent = look(&GROUP.lock());
+        let percent = look(GROUP.lock().as_ref());
         std::thread::sleep(if percent < 50 { FAR } else { NEAR });
     }
 }
 
 /// Looks at use now; returns it in percent of the limit.
-fn look(group: &Option<Group>) -> u64 {
+fn look(group: Option<&Group>) -> u64 {
     SINCE.store(0, Relaxed);
-    let percent = group.as_ref().and_then(Group::percent).unwrap_or_default();
+    let percent = group.and_then(Group::percent).unwrap_or_default();
     note(percent);
     percent
 }
@@ -93,7 +93,7 @@ fn filled(bytes: usize) {
         && let Some(group) = GROUP.try_lock()
         && group.is_some()
     {
-        look(&group);
+        look(group.as_ref());
     }
 }
 
