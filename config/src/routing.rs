@@ -1,6 +1,7 @@
 //! `Routing`: what a provider provides. Traefik calls it the dynamic configuration.
 
 pub mod http;
+pub mod mesh;
 pub mod places;
 pub mod tcp;
 pub mod tls;

@@ -1,0 +1,3 @@
+//! The mesh: one proxy per node that carries calls between workloads over mutual TLS.
+
+pub mod policy;
