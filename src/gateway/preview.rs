@@ -10,7 +10,8 @@ use portcullis_config::tree::Tree;
 use portcullis_config::{Problem, Routing};
 use portcullis_providers::{Kind as ProviderKind, Published, Weight, channel};
 
-use super::{context, internal};
+use super::context::context;
+use super::internal;
 use crate::install::Install;
 use crate::observe::Observer;
 use crate::reload::merge;
