@@ -77,6 +77,7 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let seen = Seen { live: Arc::clone(&live), context: Arc::clone(&context) };
     let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
     context.tls.acme().start();
+    context.tls.ocsp().start();
     let relays = relays(&install, &context, &live, &observer, &drainer);
     let (reload, states) = reload(&install, context, live, &observer)?;
     let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
@@ -142,7 +143,8 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
         default_transport: settings::default_transport(&install.servers_transport),
         default_tcp_transport: settings::default_tcp_transport(&install.tcp_servers_transport),
         tls: Configurations::with_resolvers(&install.certificates_resolvers)
-            .map_err(anyhow::Error::msg)?,
+            .map_err(anyhow::Error::msg)?
+            .stapling(install.ocsp.as_ref()),
         conflicts: if install.core.strict_tls_options {
             Conflicts::Refuse
         } else {
