@@ -13,6 +13,7 @@ mod client_auth;
 pub mod configurations;
 mod generated;
 pub mod hello;
+pub mod ocsp;
 mod offered;
 mod options;
 mod pem;

@@ -33,7 +33,8 @@ pub(super) fn context(
         default_transport: settings::default_transport(&install.servers_transport),
         default_tcp_transport: settings::default_tcp_transport(&install.tcp_servers_transport),
         tls: Configurations::with_resolvers(&install.certificates_resolvers)
-            .map_err(anyhow::Error::msg)?,
+            .map_err(anyhow::Error::msg)?
+            .stapling(install.ocsp.as_ref()),
         conflicts: if install.core.strict_tls_options {
             Conflicts::Refuse
         } else {

@@ -24,7 +24,12 @@ type Begin = fn(&Ground<'_>) -> anyhow::Result<()>;
 
 /// All services, in the order in which they begin.
 const SERVICES: &[(&str, Begin)] =
-    &[("certificates", certificates), ("idle connections", idle_connections), ("memory", memory)];
+    &[
+        ("certificates", certificates),
+        ("OCSP", ocsp),
+        ("idle connections", idle_connections),
+        ("memory", memory),
+    ];
 
 /// Begins all services.
 pub(super) fn begin(ground: &Ground<'_>) -> anyhow::Result<()> {
@@ -36,6 +41,11 @@ pub(super) fn begin(ground: &Ground<'_>) -> anyhow::Result<()> {
 
 fn certificates(ground: &Ground<'_>) -> anyhow::Result<()> {
     ground.context.tls.acme().start(&ground.staged, &ground.drain);
+    Ok(())
+}
+
+fn ocsp(ground: &Ground<'_>) -> anyhow::Result<()> {
+    ground.context.tls.ocsp().start();
     Ok(())
 }
 

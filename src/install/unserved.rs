@@ -21,7 +21,6 @@ pub const UNSERVED: &[&str] = &[
     "metrics.influxDB2",
     "metrics.otlp",
     "metrics.statsD",
-    "ocsp",
     "providers.consul",
     "providers.consulCatalog",
     "providers.ecs",

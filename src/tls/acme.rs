@@ -17,7 +17,7 @@ pub mod challenges;
 mod dns;
 mod environment;
 mod failure;
-mod https;
+pub(super) mod https;
 mod key;
 pub mod names;
 mod office;

@@ -17,6 +17,7 @@ mod h2;
 mod http3;
 mod limits;
 mod memory;
+mod ocsp;
 mod outages;
 mod panics;
 mod postgres;
