@@ -1,6 +1,7 @@
 //! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
 
 pub(crate) mod activation;
+mod authority;
 mod check;
 mod command;
 mod environment;
@@ -23,6 +24,7 @@ use portcullis_config::problem::Severity;
 use crate::demo;
 
 pub use activation::Activation;
+pub use authority::Authority;
 pub use command::{Command, Demo, Explain, Origin, Upgrade};
 pub use files::Disk;
 pub use predecessor::Predecessor;
@@ -89,6 +91,7 @@ pub fn run(
             FAILURE.into()
         }),
         Command::Upgrade(asked) => finish(upgrade::run(&asked)),
+        Command::Authority(asked) => finish(authority::run(&asked)),
         Command::Version => finish(Ok(help::version())),
         Command::Help(topic) => finish(Ok(topic)),
     }

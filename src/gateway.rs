@@ -86,7 +86,7 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let entrances = entrances::entrances(&install, &context, &live, &observer, &drainer)?;
     let relays = entrances::relays(&install, &context, &live, &observer, &drainer);
     let (drain, staged) = (drainer.drain(), stages.staged());
-    services::begin(&Ground { context: &context, drain, staged })?;
+    services::begin(&Ground { install: &install, context: &context, drain, staged })?;
     let (reload, states) = providers::reload(&install, Arc::clone(&context), live, &observer)?;
     let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
     shared.begin(seen, named.zip(states.iter().cloned()).collect());

@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod h1;
 pub mod http;
 pub mod install;
+pub mod mesh;
 pub mod net;
 pub mod observe;
 pub mod reload;

@@ -7,6 +7,7 @@ use crate::install::{Install, Protocol};
 use crate::observe::series::{EntryPointSeries, Switch};
 use crate::snapshot::compile::Context;
 use crate::tls::configurations::{Configurations, Conflicts};
+use crate::tls::spiffe::Holder;
 
 /// What snapshots are compiled in.
 pub(super) fn context(
@@ -35,6 +36,7 @@ pub(super) fn context(
         tls: Configurations::with_resolvers(&install.certificates_resolvers)
             .map_err(anyhow::Error::msg)?
             .stapling(install.ocsp.as_ref()),
+        spiffe: install.spiffe.as_ref().filter(|it| it.is_on()).map(|_| Holder::new()),
         conflicts: if install.core.strict_tls_options {
             Conflicts::Refuse
         } else {

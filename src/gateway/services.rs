@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::install::Install;
 use crate::net::drain::Drain;
 use crate::net::stage::Staged;
 use crate::net::{memory, task};
 use crate::snapshot::compile::Context;
+use crate::tls::spiffe::workload_api;
 use crate::upstream::pool;
 
 /// What services are given; whatever else of the gateway one needs is added here.
 pub(super) struct Ground<'a> {
+    pub(super) install: &'a Install,
     pub(super) context: &'a Arc<Context>,
     /// What a service holds goes on to its end, within the grace time.
     pub(super) drain: Drain,
@@ -27,6 +30,7 @@ const SERVICES: &[(&str, Begin)] =
     &[
         ("certificates", certificates),
         ("OCSP", ocsp),
+        ("SPIFFE", identities),
         ("idle connections", idle_connections),
         ("memory", memory),
     ];
@@ -46,6 +50,15 @@ fn certificates(ground: &Ground<'_>) -> anyhow::Result<()> {
 
 fn ocsp(ground: &Ground<'_>) -> anyhow::Result<()> {
     ground.context.tls.ocsp().start();
+    Ok(())
+}
+
+/// Takes identities from an agent.
+fn identities(ground: &Ground<'_>) -> anyhow::Result<()> {
+    if let (Some(spiffe), Some(holder)) = (&ground.install.spiffe, &ground.context.spiffe) {
+        let address = spiffe.address().map_err(anyhow::Error::msg)?;
+        drop(workload_api::start(address, Arc::clone(holder)));
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ mod kept;
 mod leases;
 #[cfg(feature = "redis")]
 mod redis;
-mod write;
+pub(super) mod write;
 
 use std::fmt;
 use std::sync::Arc;

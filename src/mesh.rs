@@ -1,0 +1,3 @@
+//! The mesh: one proxy for each node, mutual TLS between them.
+
+pub mod authority;
