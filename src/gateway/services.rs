@@ -26,14 +26,13 @@ pub(super) struct Ground<'a> {
 type Begin = fn(&Ground<'_>) -> anyhow::Result<()>;
 
 /// All services, in the order in which they begin.
-const SERVICES: &[(&str, Begin)] =
-    &[
-        ("certificates", certificates),
-        ("OCSP", ocsp),
-        ("SPIFFE", identities),
-        ("idle connections", idle_connections),
-        ("memory", memory),
-    ];
+const SERVICES: &[(&str, Begin)] = &[
+    ("certificates", certificates),
+    ("OCSP", ocsp),
+    ("SPIFFE", identities),
+    ("idle connections", idle_connections),
+    ("memory", memory),
+];
 
 /// Begins all services.
 pub(super) fn begin(ground: &Ground<'_>) -> anyhow::Result<()> {

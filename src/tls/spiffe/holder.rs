@@ -40,19 +40,19 @@ impl Holder {
 
     /// The identity `id`, while it is valid. An expired one is as good as none.
     pub fn svid(&self, id: &Id) -> Option<Arc<Svid>> {
-        self.held.with(|held| held.svids.get(id).cloned()).filter(|it| is_valid(it))
+        self.held.with(|held| held.svids.get(id).cloned()).filter(is_valid)
     }
 
     /// The identity that is shown where nobody asks for another, while it is valid.
     pub fn default_svid(&self) -> Option<Arc<Svid>> {
         let default = self.held.with(|held| held.svids.get(held.default.as_ref()?).cloned());
-        default.filter(|it| is_valid(it))
+        default.filter(is_valid)
     }
 
     /// The identity whose name a ClientHello has, in lower case.
     pub(super) fn svid_by_name(&self, name: &str) -> Option<Arc<Svid>> {
         let found = self.held.with(|held| held.svids.get(held.by_name.get(name)?).cloned());
-        found.filter(|it| is_valid(it))
+        found.filter(is_valid)
     }
 
     pub(super) fn own(&self, own: &Own) -> Option<Arc<Svid>> {

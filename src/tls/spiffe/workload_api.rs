@@ -30,7 +30,7 @@ async fn run(api: WorkloadApi, holder: Arc<Holder>) {
         let mut heard = false;
         let outcome = grpc::stream(&api, FETCH, |message| {
             heard = true;
-            take(message, &holder)
+            take(message, &holder);
         });
         let error = outcome.await;
         if heard {
