@@ -59,11 +59,10 @@ pub(super) struct Ids {
 impl ConnectionIdGenerator for Ids {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut id = [0; LENGTH];
-        let [a, b] = self.socket.to_be_bytes();
-        let [x, y, z] = self.process.0;
         // Without random numbers there is no handshake either.
         let _ = rand::fill(&mut id);
-        id[..5].copy_from_slice(&[x, y, z, a, b]);
+        id[..3].copy_from_slice(&self.process.0);
+        id[3..5].copy_from_slice(&self.socket.to_be_bytes());
         ConnectionId::new(&id)
     }
 

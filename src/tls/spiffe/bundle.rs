@@ -72,10 +72,11 @@ impl Bundle {
 
 impl PartialEq for Bundle {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(name, roots): (&Box<str>, &Roots)| {
+        let same = |name: &str, roots: &Roots| {
             other.of_domain(name).is_some_and(|it| it.certificates == roots.certificates)
         };
-        self.domains.len() == other.domains.len() && self.domains.iter().all(same)
+        self.domains.len() == other.domains.len()
+            && self.domains.iter().all(|(name, roots)| same(name, roots))
     }
 }
 

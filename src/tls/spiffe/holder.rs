@@ -117,7 +117,9 @@ impl Holder {
             held.svids.clear();
             held.by_name.clear();
             held.default = svids.first().map(|svid| svid.id.clone());
-            svids.into_iter().for_each(|svid| held.insert(svid));
+            for svid in svids {
+                held.insert(svid);
+            }
             held.set_bundle(bundle);
         });
     }

@@ -80,7 +80,7 @@ fn check_usage(certificate: &X509Certificate<'_>) -> Result<(), Refusal> {
     let purpose = certificate.extended_key_usage();
     let purpose = purpose.map_err(|error| Refusal::Malformed(error.to_string()))?;
     // Section 4.4: there need not be one.
-    if purpose.is_some_and(|it| !it.value.any && !(it.value.client_auth && it.value.server_auth)) {
+    if purpose.is_some_and(|it| !(it.value.any || it.value.client_auth && it.value.server_auth)) {
         return Err(Refusal::WrongUsage("it is not for both clients and servers"));
     }
     Ok(())

@@ -51,7 +51,9 @@ pub(in crate::tls) fn trusting(authority: &Authority) -> Bundle {
 fn holder(authority: &Authority, ids: &[&str]) -> Arc<Holder> {
     let holder = Holder::new();
     holder.set_bundle(trusting(authority));
-    ids.iter().for_each(|id| holder.put(svid(authority, id, |_| {})));
+    for id in ids {
+        holder.put(svid(authority, id, |_| {}));
+    }
     holder
 }
 

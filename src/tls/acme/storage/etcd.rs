@@ -75,7 +75,7 @@ impl EtcdStorage {
     }
 
     async fn one(&self, key: &str) -> Result<Option<Pair>, String> {
-        let found = self.etcd.range(&json!({ "key": text(&self.key(key)) })).await?;
+        let found = self.etcd.range(&json!({ "key": text(self.key(key)) })).await?;
         Ok(found.pairs.into_iter().next())
     }
 
@@ -99,7 +99,7 @@ impl EtcdStorage {
     /// Puts `value` at `key` for at most `duration`, if nothing is there or `value` is; whether it is there now.
     async fn take(&self, key: &str, value: &str, duration: Duration) -> Result<bool, String> {
         let lease = self.etcd.grant(duration).await?;
-        let (key, value) = (text(&self.key(key)), text(value));
+        let (key, value) = (text(self.key(key)), text(value));
         let put = json!([{ "request_put": { "key": key, "value": value, "lease": lease } }]);
         let own = json!({
             "compare": [{ "key": key, "target": "VALUE", "result": "EQUAL", "value": value }],
@@ -189,7 +189,7 @@ impl Storage for EtcdStorage {
 
     fn release<'a>(&'a self, key: &'a str, holder: &'a str) -> BoxFuture<'a, ()> {
         async move {
-            let (key, holder) = (text(&self.key(&format!("leases/{key}"))), text(holder));
+            let (key, holder) = (text(self.key(&format!("leases/{key}"))), text(holder));
             let release = json!({
                 "compare": [{ "key": key, "target": "VALUE", "result": "EQUAL", "value": holder }],
                 "success": [{ "request_delete_range": { "key": key } }],
@@ -207,7 +207,7 @@ impl Storage for EtcdStorage {
         duration: Duration,
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         async move {
-            let key = text(&self.key(&format!("proofs/{key}")));
+            let key = text(self.key(&format!("proofs/{key}")));
             let put = async {
                 let lease = self.etcd.grant(duration).await?;
                 let put = json!({ "key": key, "value": text(proof), "lease": lease });
@@ -220,7 +220,7 @@ impl Storage for EtcdStorage {
 
     fn withdraw<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()> {
         async move {
-            let key = text(&self.key(&format!("proofs/{key}")));
+            let key = text(self.key(&format!("proofs/{key}")));
             // Otherwise it lapses.
             drop(self.etcd.ask("kv/deleterange", &json!({ "key": key })).await);
         }
