@@ -1,6 +1,7 @@
 //! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
 
 pub(crate) mod activation;
+mod ask;
 mod check;
 mod command;
 mod environment;
@@ -9,6 +10,7 @@ mod files;
 mod flags;
 mod health;
 mod help;
+mod mesh;
 pub(crate) mod predecessor;
 mod sources;
 mod upgrade;
@@ -88,6 +90,7 @@ pub fn run(
             complain(&message);
             FAILURE.into()
         }),
+        Command::MeshStatus { api } => finish(mesh::status(&api)),
         Command::Upgrade(asked) => finish(upgrade::run(&asked)),
         Command::Version => finish(Ok(help::version())),
         Command::Help(topic) => finish(Ok(topic)),

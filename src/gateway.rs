@@ -35,6 +35,7 @@ use crate::observe::{self, Observer};
 use crate::reload::watch::{self, Pace, Reload};
 use crate::snapshot::Snapshot;
 use crate::snapshot::compile::Context;
+use crate::snapshot::extension::{Extension, Running};
 use crate::tls::acme::Acme;
 use crate::tls::configurations::{Configurations, Conflicts};
 use crate::udp::relay::Relay;
@@ -75,6 +76,11 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let context = Arc::new(context(&install, &mut shared)?);
     let live = Arc::new(Live::new(Arc::new(watch::empty(&context))));
     let seen = Seen { live: Arc::clone(&live), context: Arc::clone(&context) };
+    if let Some(extension) = &context.extension {
+        let (live, observer) = (Arc::clone(&live), Arc::clone(&observer));
+        let running = Running { live, observer, drain: drainer.drain() };
+        extension.begin(running).map_err(anyhow::Error::msg)?;
+    }
     let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
     context.tls.acme().start();
     let relays = relays(&install, &context, &live, &observer, &drainer);
@@ -148,7 +154,26 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
         } else {
             Conflicts::FallBack
         },
+        extension: extension(install)?,
     })
+}
+
+/// Makes an extension, if the install configuration asks for it.
+type Extend = fn(&Install) -> Result<Option<Arc<dyn Extension>>, String>;
+
+/// All that stands beside routing.
+const EXTENSIONS: &[Extend] = &[
+    #[cfg(feature = "mesh")]
+    crate::mesh::extension,
+];
+
+fn extension(install: &Install) -> anyhow::Result<Option<Arc<dyn Extension>>> {
+    for extend in EXTENSIONS {
+        if let Some(extension) = extend(install).map_err(anyhow::Error::msg)? {
+            return Ok(Some(extension));
+        }
+    }
+    Ok(None)
 }
 
 /// The names of the UDP entry points.
@@ -189,6 +214,7 @@ fn entrances(
             drain: drainer.drain(),
             observer: Arc::clone(observer),
             challenges: resolves.then(|| Arc::clone(context.tls.acme().challenges())),
+            taker: context.extension.as_ref().filter(|it| it.takes(&defaults.name)).cloned(),
         }));
     }
     Ok(entrances)

@@ -19,6 +19,7 @@ mod pem;
 pub mod policy;
 #[cfg(feature = "http3")]
 pub mod quic;
+pub mod spiffe;
 pub mod store;
 #[cfg(test)]
 mod testing;

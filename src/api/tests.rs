@@ -62,6 +62,7 @@ fn bench() -> Bench {
         default_tcp_transport: Default::default(),
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
+        extension: None,
     };
     let (snapshot, _) = compile(&configuration, None, &context);
     let (live, context) = (Arc::new(Live::new(Arc::new(snapshot))), Arc::new(context));

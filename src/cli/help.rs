@@ -13,6 +13,7 @@ pub(super) fn topic(name: Option<&str>) -> Result<String, String> {
         Some("explain") => Ok(EXPLAIN.to_owned()),
         Some("demo") => Ok(DEMO.to_owned()),
         Some("healthcheck") => Ok(HEALTHCHECK.to_owned()),
+        Some("mesh") => Ok(MESH.to_owned()),
         Some("upgrade") => Ok(UPGRADE.to_owned()),
         Some("version") => Ok(VERSION.to_owned()),
         Some(other) => Err(unknown_command(other)),
@@ -61,7 +62,7 @@ fn flag(path: &str, field: &Field) -> String {
 }
 
 const COMMANDS: &[&str] =
-    &["check", "demo", "explain", "healthcheck", "help", "upgrade", "version"];
+    &["check", "demo", "explain", "healthcheck", "help", "mesh", "upgrade", "version"];
 
 const PROGRAM: &str = "\
 portcullis takes requests from the world and sends each to the right server: an ingress gateway that
@@ -73,6 +74,7 @@ USAGE
   portcullis explain METHOD URL [-H HEADER]...  which router takes this request, and why
   portcullis demo                               see it work: sample back ends, configuration and API
   portcullis healthcheck [FLAGS]                ask a running gateway whether it is well
+  portcullis mesh status                        what a running gateway is in the mesh, and whom it knows
   portcullis upgrade [PROGRAM]                  replace a running gateway, losing no connection
   portcullis version                            print the version
   portcullis help [COMMAND | flags]             this text; more on a command; every flag
@@ -177,6 +179,16 @@ EXAMPLE
   HEALTHCHECK CMD [\"portcullis\", \"healthcheck\", \"--ping\"]
 
 Prints `OK: URL` and exits with 0, or exits with 1.
+";
+
+const MESH: &str = "\
+portcullis mesh status says what a running gateway is in the mesh: its identities and how long they hold, the services
+and workloads that it knows, and its tunnels to other nodes.
+
+USAGE
+  portcullis mesh status [--api URL]
+
+  --api URL    the gateway's API: by default http://localhost:8080
 ";
 
 const UPGRADE: &str = "\

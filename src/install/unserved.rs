@@ -17,6 +17,12 @@ pub const UNSERVED: &[&str] = &[
     "hostResolver",
     "log.compress",
     "log.otlp",
+    #[cfg(not(feature = "mesh"))]
+    "mesh",
+    #[cfg(feature = "mesh")]
+    "mesh.dns",
+    #[cfg(feature = "mesh")]
+    "mesh.join",
     "metrics.datadog",
     "metrics.influxDB2",
     "metrics.otlp",

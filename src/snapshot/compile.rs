@@ -25,6 +25,7 @@ use portcullis_middlewares::chain::BoxedService;
 use self::named::Named;
 use super::Snapshot;
 use super::configuration::{Configuration, EntryPointDefaults};
+use super::extension::Extension;
 use super::kept::Kept;
 use super::report::{self, Item, Report, Status};
 use crate::observe::series::EntryPointSeries;
@@ -47,6 +48,8 @@ pub struct Context {
     pub tls: Configurations,
     /// What happens to routers that want different TLS options for one host.
     pub conflicts: Conflicts,
+    /// The mesh, if this process has a part in one.
+    pub extension: Option<Arc<dyn Extension>>,
 }
 
 /// Compiles `configuration`. The TLS part waits for its publication beside the swap of the snapshot.

@@ -1,5 +1,6 @@
 //! `Transport`: how TCP servers are reached, compiled from a `serversTransport`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_config::problem::{Kind, Problem};
@@ -9,6 +10,7 @@ use portcullis_config::routing::{http, tcp};
 use crate::net::copy::Linger;
 use crate::net::proxy_protocol::write::Version;
 use crate::tls::client::ClientTls;
+use crate::upstream::dial::Dial;
 
 /// How TCP servers are reached.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Transport {
     pub proxy_protocol: Option<Version>,
     /// For servers that want TLS.
     pub tls: ClientTls,
+    /// Reaches servers behind tunnels; without it servers are connected to directly.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 impl Transport {
@@ -47,8 +51,14 @@ impl Transport {
             },
             proxy_protocol: version,
             tls,
+            dialer: None,
         });
         (transport, problems)
+    }
+
+    /// The same transport, by this dialer.
+    pub fn by(self, dialer: Option<Arc<dyn Dial>>) -> Self {
+        Self { dialer, ..self }
     }
 
     /// Whether the files that `settings`, from which this was compiled, names still hold what they did.

@@ -29,6 +29,7 @@ fn snapshot(yaml: &str, previous: Option<&Snapshot>) -> Snapshot {
         default_tcp_transport: Default::default(),
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
+        extension: None,
     };
     compile(&configuration, previous, &context).0
 }

@@ -21,6 +21,7 @@ fn context() -> Context {
         default_tcp_transport: Default::default(),
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::Refuse,
+        extension: None,
     }
 }
 
