@@ -122,7 +122,7 @@ where
         Stream::Tls(stream) => copy::both(client, &mut **stream, linger, &mut copied.copied).await,
         // Boxed: every connection would have room for it.
         Stream::Tunnel(stream) => {
-            Box::pin(copy::both(client, stream, linger, &mut copied.copied)).await
+            Box::pin(copy::both(client, stream, linger, &mut copied.copied)).await;
         }
     }
 }

@@ -101,6 +101,7 @@ pub(in crate::tls) struct ClientParts {
 }
 
 /// For a client that shows the default identity.
+#[allow(dead_code, reason = "the Workload API uses it")]
 pub(in crate::tls) fn client_parts(holder: &Arc<Holder>, expected: Expected) -> ClientParts {
     parts(holder, Own::Default, expected)
 }

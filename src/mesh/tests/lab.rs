@@ -82,7 +82,9 @@ impl Authority {
     pub(super) fn holder(&self, ids: &[&str]) -> Arc<Holder> {
         let holder = Holder::new();
         holder.set_bundle(self.bundle());
-        ids.iter().for_each(|id| holder.put(self.svid(id)));
+        for id in ids {
+            holder.put(self.svid(id));
+        }
         holder
     }
 }

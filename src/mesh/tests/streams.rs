@@ -71,7 +71,7 @@ async fn slow_streams_do_not_stall_others() {
     assert_eq!(one.tunnels(), 1, "all share a connection");
     let talk = async {
         for _ in 0..20 {
-            stream.write_all(&[7; 50_000]).await.unwrap();
+            stream.write_all(&vec![7; 50_000]).await.unwrap();
             let mut back = vec![0; 50_000];
             stream.read_exact(&mut back).await.unwrap();
         }

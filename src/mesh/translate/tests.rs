@@ -16,7 +16,7 @@ fn translated(text: &str, roles: Vec<MeshRole>) -> Configuration {
     };
     let upstreams = vec![upstream("web.default", 80, "shop/cart"), upstream("db.data", 5432, "")];
     let (trust_domain, node) = ("td".into(), "n1".into());
-    let settings = install::Mesh { trust_domain, node, roles, upstreams, ..Default::default() };
+    let settings = install::Mesh { roles, trust_domain, node, upstreams, ..Default::default() };
     let own = Node::new(&settings).unwrap();
     let (catalog, problems) = Catalog::compile(&routing.mesh, &own);
     assert!(problems.is_empty(), "{problems:?}");

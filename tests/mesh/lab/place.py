@@ -136,7 +136,9 @@ class Gateway:
     def is_ready(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.node} ended: {self.log.read_text()[-2000:]}")
-        return self.place.ask(self.node, "http://127.0.0.1:8080/api/mesh")[0] == 200
+        status, body = self.place.ask(self.node, "http://127.0.0.1:8080/api/mesh")
+        # The routing file is read a moment after the start.
+        return status == 200 and json.loads(body)["services"]
 
     def metrics(self):
         return self.place.ask(self.node, "http://127.0.0.1:8080/metrics")[1]
