@@ -49,7 +49,7 @@ pub struct Figures {
 
 /// What was counted of calls between two ends.
 #[derive(Debug, Default)]
-struct Series {
+pub struct Series {
     opened: AtomicU64,
     closed: AtomicU64,
     /// From the caller.
@@ -82,17 +82,21 @@ const UNUSED: Duration = Duration::from_mins(10);
 impl Figures {
     /// Counts a call until what this gives is dropped.
     pub fn open(&self, ends: Ends) -> Opened {
+        let series = self.series(ends);
+        series.opened.fetch_add(1, Relaxed);
+        Opened { series }
+    }
+
+    /// What counts for two ends.
+    pub fn series(&self, ends: Ends) -> Arc<Series> {
         let mut all = self.series.lock();
         let full = all.len() >= MOST;
-        let series = match all.get(&ends) {
+        match all.get(&ends) {
             Some(series) => Arc::clone(series),
             // Counted, and not shown.
             None if full => Arc::default(),
             None => Arc::clone(all.entry(ends).or_default()),
-        };
-        drop(all);
-        series.opened.fetch_add(1, Relaxed);
-        Opened { series }
+        }
     }
 
     /// A handshake failed where tunnels arrive.
@@ -120,10 +124,10 @@ pub struct Opened {
     series: Arc<Series>,
 }
 
-impl Opened {
-    /// A request of the call was answered.
+impl Series {
+    /// A request was answered.
     pub fn request(&self, status: StatusCode, took: Duration) {
-        let mut requests = self.series.requests.lock();
+        let mut requests = self.requests.lock();
         let sum = requests.entry(status.as_u16()).or_default();
         sum.count += 1;
         let seconds = took.as_secs_f64();
@@ -132,6 +136,13 @@ impl Opened {
         if let Some(count) = bucket.and_then(|index| sum.buckets.get_mut(index)) {
             *count += 1;
         }
+    }
+}
+
+impl Opened {
+    /// A request of the call was answered.
+    pub fn request(&self, status: StatusCode, took: Duration) {
+        self.series.request(status, took);
     }
 
     /// Adds the bytes of the call.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
+use portcullis_middlewares::exchange::MeshCall;
 use portcullis_middlewares::message::Connection;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -269,7 +270,12 @@ impl Accepted {
         };
         let drain = inbound.drain.clone();
         let service = translate::here(&workload, port);
-        let inside = Inside { inbound, call, workload, port, service, opened };
+        let told = Arc::new(MeshCall {
+            source: call.source.as_str().into(),
+            destination: workload.id.as_str().into(),
+            connection: call.trace.clone(),
+        });
+        let inside = Inside { inbound, call, workload, port, service, opened, told };
         let session = Session::new(Arc::new(inside), Arc::new(connection), settings, drain);
         session.serve(stream, prefix.freeze(), protocol).await;
     }

@@ -1,15 +1,20 @@
 //! `Outbound`: calls of this node, to workloads of other nodes through tunnels and to its own without leaving the process.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
+use parking_lot::Mutex;
 use portcullis_config::routing::mesh::Tunnel;
-use portcullis_middlewares::Later;
+use portcullis_middlewares::exchange::MeshCall;
+use portcullis_middlewares::{Exchange, Later};
 
-use super::figures::{Counting, Ends, Figures, Reporter};
+use super::figures::{Counting, Ends, Figures, Reporter, Series};
 use super::inbound::{Call, Inbound};
 use super::node::Node;
 use super::tunnel::ask::{self, Place, Wanted};
@@ -34,7 +39,20 @@ pub struct Outbound {
 struct Dialer {
     outbound: Arc<Outbound>,
     caller: Id,
+    /// What counts for each tunnel, by its address, which the entry keeps from being used for another.
+    known: Mutex<HashMap<usize, Known>>,
 }
+
+/// What counts for a tunnel, and what logs say of it.
+#[derive(Debug)]
+struct Known {
+    tunnel: Arc<Tunnel>,
+    series: Arc<Series>,
+    call: Arc<MeshCall>,
+}
+
+/// Tunnels that a dialer remembers before it looks which of them are still used.
+const KNOWN: usize = 1024;
 
 /// Bytes that wait between caller and workload of one node, each way.
 const PIPE: usize = 64 * 1024;
@@ -50,7 +68,7 @@ impl Outbound {
 
     /// Whoever reaches workloads as `caller`.
     pub fn dialer(self: &Arc<Self>, caller: Id) -> Arc<dyn Dial> {
-        Arc::new(Dialer { outbound: Arc::clone(self), caller })
+        Arc::new(Dialer { outbound: Arc::clone(self), caller, known: Mutex::default() })
     }
 
     async fn dial(
@@ -63,12 +81,7 @@ impl Outbound {
         let peer = Id::parse(&to.identity).map_err(io::Error::other)?;
         let place =
             Place { node: to.node.as_str().into(), address: to.address.as_str().into(), peer };
-        let ends = || Ends {
-            reporter: Reporter::Source,
-            source: caller.clone(),
-            destination: place.peer.clone(),
-            service: to.service.as_str().into(),
-        };
+        let ends = || ends(caller, &place.peer, to);
         let inbound = self.inbound.get().filter(|_| to.node == self.own.name);
         if let Some(inbound) = inbound {
             let pipe = self.inside(inbound, caller, &place, (target, client)).await?;
@@ -117,6 +130,29 @@ impl Outbound {
     }
 }
 
+fn ends(caller: &Id, peer: &Id, to: &Tunnel) -> Ends {
+    Ends {
+        reporter: Reporter::Source,
+        source: caller.clone(),
+        destination: peer.clone(),
+        service: to.service.as_str().into(),
+    }
+}
+
+impl Dialer {
+    /// What counts for `to`; nothing if its identity is none.
+    fn new_known(&self, to: &Arc<Tunnel>) -> Option<Known> {
+        let peer = Id::parse(&to.identity).ok()?;
+        let call = MeshCall {
+            source: self.caller.as_str().into(),
+            destination: peer.as_str().into(),
+            connection: None,
+        };
+        let series = self.outbound.figures.series(ends(&self.caller, &peer, to));
+        Some(Known { tunnel: Arc::clone(to), series, call: Arc::new(call) })
+    }
+}
+
 impl Dial for Dialer {
     fn dial<'a>(
         &'a self,
@@ -125,6 +161,24 @@ impl Dial for Dialer {
         client: Option<SocketAddr>,
     ) -> Later<'a, io::Result<Box<dyn Duplex>>> {
         Box::pin(self.outbound.dial(&self.caller, to, target, client))
+    }
+
+    fn answered(&self, to: &Arc<Tunnel>, status: StatusCode, took: Duration, exchange: &Exchange) {
+        let mut known = self.known.lock();
+        if known.len() >= KNOWN {
+            known.retain(|_, it| Arc::strong_count(&it.tunnel) > 1);
+        }
+        let found = match known.entry(Arc::as_ptr(to) as usize) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(place) => match self.new_known(to) {
+                Some(made) => place.insert(made),
+                None => return,
+            },
+        };
+        found.series.request(status, took);
+        let call = Arc::clone(&found.call);
+        drop(known);
+        exchange.note(|facts| facts.mesh = Some(call));
     }
 }
 

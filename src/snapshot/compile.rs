@@ -65,6 +65,10 @@ pub fn compile(
     for problem in prepared.problems() {
         compiling.list(problem.clone());
     }
+    if context.extension.is_none() && !configuration.mesh.is_empty() {
+        let message = "`mesh` has no effect: the install configuration has no section `mesh`";
+        compiling.list(Problem::warning(Kind::Provider, "", message));
+    }
     compiling.compile_services();
     compiling.check_middlewares();
     let entry_points = compiling.compile_routers(&prepared);

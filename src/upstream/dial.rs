@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
 use portcullis_config::routing::mesh::Tunnel;
-use portcullis_middlewares::Later;
+use portcullis_middlewares::{Exchange, Later};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -45,6 +46,9 @@ pub trait Dial: fmt::Debug + Send + Sync {
         target: &'a str,
         client: Option<SocketAddr>,
     ) -> Later<'a, io::Result<Box<dyn Duplex>>>;
+
+    /// A request that went by the tunnel `to` came to `status` in this time, the gateway's own answer where there was none.
+    fn answered(&self, to: &Arc<Tunnel>, status: StatusCode, took: Duration, exchange: &Exchange);
 }
 
 /// Reaches `target` by `dialer`. Both that one and `tunnel` must be there: a server behind a tunnel is never reached

@@ -138,7 +138,7 @@ fn a_local_address_and_the_edge_lead_to_a_workload_of_another_node() {
     let nodes = Two::start(server.address, "http", "");
     for address in [nodes.local, nodes.one.web] {
         let response = get(address, "/a?b=c");
-        assert_eq!((response.status, &*response.text()), (200, "from n2"));
+        assert_eq!((response.status, response.text()), (200, "from n2"));
     }
     let seen = server.seen();
     assert_eq!(seen.len(), 2);
@@ -153,6 +153,8 @@ fn a_local_address_and_the_edge_lead_to_a_workload_of_another_node() {
             if account == "cart" { "shop" } else { "portcullis-system" }
         );
         assert_eq!(nodes.two.metric(&beginning), Some(1.0), "{beginning}");
+        let beginning = beginning.replace("reporter=\"destination\"", "reporter=\"source\"");
+        assert_eq!(nodes.one.metric(&beginning), Some(1.0), "{beginning}");
     }
     let broken = "portcullis_mesh_handshake_failures_total";
     assert!(nodes.two.metric(broken).is_none());

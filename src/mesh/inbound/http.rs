@@ -10,6 +10,7 @@ use ::http::{HeaderName, StatusCode};
 use futures_util::FutureExt;
 use portcullis_config::Name;
 use portcullis_middlewares::Service as _;
+use portcullis_middlewares::exchange::MeshCall;
 use portcullis_middlewares::message::{Fault, Request, Response};
 
 use super::{Call, Inbound, asked, destination};
@@ -30,6 +31,8 @@ pub(super) struct Inside {
     /// What stands for the workload's port in snapshots.
     pub(super) service: Name,
     pub(super) opened: Opened,
+    /// What logs say of the call.
+    pub(super) told: Arc<MeshCall>,
 }
 
 const POLICY: HeaderName = HeaderName::from_static("portcullis-policy");
@@ -43,6 +46,7 @@ impl Handler for Inside {
         let begun = Instant::now();
         let mut record = Record::begin(&request, &self.inbound.series, &self.inbound.observer);
         record.request_bytes = body_bytes;
+        record.exchange.note(|facts| facts.mesh = Some(Arc::clone(&self.told)));
         let response = match self.judge(&request) {
             Some(refusal) => refusal,
             None => self.run(request, &record).await,

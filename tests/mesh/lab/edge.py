@@ -3,6 +3,7 @@
 import json
 
 from . import basics, identities
+from .place import until
 
 MIDDLEWARES = {
     "headers": {"headers": {"customRequestHeaders": {"X-In": "1"}, "customResponseHeaders": {"X-Out": "2"}}},
@@ -89,4 +90,7 @@ def as_itself(place):
         status, body = place.ask("n1a", f"{basics.LISTENER}/x")
         assert status == 200, (status, body)
         assert two.metric("portcullis_mesh_requests_total", source_principal=basics.CART, code="200") == 1
+        lines = [json.loads(line) for line in until(lambda: two.folder.joinpath("access.log").read_text().splitlines(), "n2 logs")]
+        logged = [(line["SourceIdentity"], line["DestinationIdentity"], len(line.get("ConnectionID", ""))) for line in lines]
+        assert (identities.edge("edge"), basics.WEB, 32) in logged, logged
     return "public HTTPS reaches the workload as sa/edge.edge"
