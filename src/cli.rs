@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 mod ask;
+mod authority;
 mod check;
 mod command;
 mod environment;
@@ -25,6 +26,7 @@ use portcullis_config::problem::Severity;
 use crate::demo;
 
 pub use activation::Activation;
+pub use authority::Authority;
 pub use command::{Command, Demo, Explain, Origin, Upgrade};
 pub use files::Disk;
 pub use predecessor::Predecessor;
@@ -92,6 +94,7 @@ pub fn run(
         }),
         Command::MeshStatus { api } => finish(mesh::status(&api)),
         Command::Upgrade(asked) => finish(upgrade::run(&asked)),
+        Command::Authority(asked) => finish(authority::run(&asked)),
         Command::Version => finish(Ok(help::version())),
         Command::Help(topic) => finish(Ok(topic)),
     }

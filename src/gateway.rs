@@ -38,6 +38,7 @@ use crate::snapshot::compile::Context;
 use crate::snapshot::extension::{Extension, Running};
 use crate::tls::acme::Acme;
 use crate::tls::configurations::{Configurations, Conflicts};
+use crate::tls::spiffe::{Holder, workload_api};
 use crate::udp::relay::Relay;
 use crate::upstream::pool;
 use crate::worker::{self, Duty, Worker};
@@ -83,6 +84,12 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     }
     let entrances = entrances(&install, &context, &live, &observer, &drainer)?;
     context.tls.acme().start();
+    if let (Some(spiffe), Some(holder)) = (&install.spiffe, &context.spiffe) {
+        drop(workload_api::start(
+            spiffe.address().map_err(anyhow::Error::msg)?,
+            Arc::clone(holder),
+        ));
+    }
     let relays = relays(&install, &context, &live, &observer, &drainer);
     let (reload, states) = reload(&install, context, live, &observer)?;
     let named = install.providers.served().into_iter().map(|(name, _)| name.to_owned());
@@ -149,6 +156,7 @@ fn context(install: &Install, shared: &mut internal::Services) -> anyhow::Result
         default_tcp_transport: settings::default_tcp_transport(&install.tcp_servers_transport),
         tls: Configurations::with_resolvers(&install.certificates_resolvers)
             .map_err(anyhow::Error::msg)?,
+        spiffe: install.spiffe.as_ref().filter(|it| it.is_on()).map(|_| Holder::new()),
         conflicts: if install.core.strict_tls_options {
             Conflicts::Refuse
         } else {

@@ -22,6 +22,7 @@ mod tracing;
 mod transports;
 pub mod unserved;
 mod validate;
+mod workload_api;
 
 use std::collections::BTreeMap;
 
@@ -58,6 +59,7 @@ pub use transports::{
     ForwardingTimeouts, HostResolver, Ocsp, ServersTransport, Spiffe, SpiffeIdentities,
     TcpServersTransport, TcpTls,
 };
+pub use workload_api::WorkloadApi;
 
 /// The entry point of the API, ping and metrics unless the user says otherwise.
 pub const INTERNAL_ENTRY_POINT: &str = "traefik";

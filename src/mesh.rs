@@ -8,6 +8,7 @@
 //! ```
 
 mod accept;
+pub mod authority;
 pub mod catalog;
 pub mod figures;
 mod identity;

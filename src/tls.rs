@@ -43,6 +43,9 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
     })
 }
 
+pub(crate) use acme::replace_file;
+pub(crate) use certificate::hexadecimal;
+
 /// A host name as all look-ups use it: lower case, without one trailing dot.
 pub(crate) fn canonical(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);

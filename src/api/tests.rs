@@ -60,6 +60,7 @@ fn bench() -> Bench {
         udp_entry_points: Vec::new(),
         default_transport: Default::default(),
         default_tcp_transport: Default::default(),
+        spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
         extension: None,

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, value_parser};
 
-use super::{flags, help};
+use super::{Authority, flags, help};
 use crate::install::schema::Shape;
 
 /// What the command line asks for.
@@ -42,6 +42,8 @@ pub enum Command {
     },
     /// Replace a running gateway by a new one without a lost connection.
     Upgrade(Upgrade),
+    /// Do something with the mesh's authority.
+    Authority(Authority),
     /// Print the version.
     Version,
     /// Print this text.
@@ -111,9 +113,13 @@ impl Command {
             "help" => help::topic(rest.first().map(String::as_str)).map(Self::Help),
             word if is_help(word) => help::topic(None).map(Self::Help),
             "version" | "--version" | "-V" => Ok(Self::Version),
-            "check" | "explain" | "demo" | "healthcheck" | "mesh" | "upgrade" if asks_help => {
+            "ca" | "check" | "demo" | "explain" | "healthcheck" | "mesh" | "token" | "upgrade"
+                if asks_help =>
+            {
                 help::topic(Some(first)).map(Self::Help)
             }
+            "ca" => Authority::ca(rest).map(Self::Authority),
+            "token" => Authority::token(rest).map(Self::Authority),
             "check" => Ok(check(rest)),
             "healthcheck" => Ok(Self::Healthcheck { flags: rest.to_vec() }),
             "explain" => explain(rest).map(Self::Explain),
@@ -240,7 +246,7 @@ fn upgrade(words: &[String]) -> Result<Upgrade, String> {
     Ok(Upgrade { binary: one("binary"), control: one("control"), seconds })
 }
 
-fn parse(command: clap::Command, words: &[String]) -> Result<clap::ArgMatches, String> {
+pub(super) fn parse(command: clap::Command, words: &[String]) -> Result<clap::ArgMatches, String> {
     let words = words.iter().map(OsString::from);
     command.no_binary_name(true).try_get_matches_from(words).map_err(|it| it.to_string())
 }
@@ -363,6 +369,8 @@ mod tests {
             "check --help",
             "help explain",
             "demo -h",
+            "ca --help",
+            "token create --help",
             "healthcheck --help",
             "upgrade --help",
             "mesh --help",

@@ -44,9 +44,6 @@ pub const UNSERVED: &[&str] = &[
     "providers.rest",
     "providers.swarm",
     "providers.zooKeeper",
-    "serversTransport.spiffe",
-    "spiffe",
-    "tcpServersTransport.tls.spiffe",
     "tracing",
 ];
 

@@ -7,7 +7,7 @@ use portcullis_config::units::IpRanges;
 use portcullis_providers::Kind as ProviderKind;
 
 use super::providers::PRECEDENCE;
-use super::{EntryPoint, EntryPointKind, Install, Mesh, Protocol};
+use super::{EntryPoint, EntryPointKind, Install, Mesh, Protocol, Spiffe};
 
 /// Every defect of `install`; `tree` tells the places.
 pub(super) fn problems(install: &Install, tree: &Tree, activated: &[&str]) -> Vec<Problem> {
@@ -19,6 +19,7 @@ pub(super) fn problems(install: &Install, tree: &Tree, activated: &[&str]) -> Ve
     check.internal_services();
     check.providers();
     check.resolvers();
+    check.spiffe();
     check.exporters();
     if let Some(mesh) = &install.mesh {
         check.mesh(mesh);
@@ -289,6 +290,13 @@ impl Check<'_> {
                 self.error(&path("service"), message);
             }
             seen.push(named);
+        }
+    }
+
+    fn spiffe(&mut self) {
+        let spiffe = self.install.spiffe.as_ref().filter(|spiffe| spiffe.is_on());
+        if let Some(Err(message)) = spiffe.map(Spiffe::address) {
+            self.error(&["spiffe", "workloadAPIAddr"], message);
         }
     }
 

@@ -30,6 +30,7 @@ use super::kept::Kept;
 use super::report::{self, Item, Report, Status};
 use crate::observe::series::EntryPointSeries;
 use crate::tls::configurations::{Configurations, Conflicts, Prepared};
+use crate::tls::spiffe::Holder;
 use crate::upstream::service::Service;
 
 /// What a compile needs besides the configuration; the same for the life of the process.
@@ -46,6 +47,8 @@ pub struct Context {
     pub default_tcp_transport: TcpServersTransport,
     /// The TLS configurations of the process.
     pub tls: Configurations,
+    /// The identities that an agent gives the process, where there is one.
+    pub spiffe: Option<Arc<Holder>>,
     /// What happens to routers that want different TLS options for one host.
     pub conflicts: Conflicts,
     /// The mesh, if this process has a part in one.

@@ -10,6 +10,7 @@ use portcullis_config::routing::{http, tcp};
 use crate::net::copy::Linger;
 use crate::net::proxy_protocol::write::Version;
 use crate::tls::client::ClientTls;
+use crate::tls::spiffe::Holder;
 use crate::upstream::dial::Dial;
 
 /// How TCP servers are reached.
@@ -30,15 +31,19 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Compiles `settings`, called `name` in problems. `None` comes with an error problem; services that use the transport
-    /// are broken then.
-    pub fn compile(name: &str, settings: &ServersTransport) -> (Option<Self>, Vec<Problem>) {
+    /// Compiles `settings`, called `name` in problems; `holder` has our SPIFFE identities, if we may have any. `None` comes
+    /// with an error problem; services that use the transport are broken then.
+    pub fn compile(
+        name: &str,
+        settings: &ServersTransport,
+        holder: Option<&Arc<Holder>>,
+    ) -> (Option<Self>, Vec<Problem>) {
         let kind = Kind::TcpServersTransport;
         let version = match settings.proxy_protocol.as_ref().map(version).transpose() {
             Ok(version) => version,
             Err(message) => return (None, vec![Problem::error(kind, name, message)]),
         };
-        let (tls, mut problems) = ClientTls::compile(name, &trust(settings));
+        let (tls, mut problems) = ClientTls::compile(name, &trust(settings), holder);
         for problem in &mut problems {
             problem.about.kind = kind;
         }
@@ -124,7 +129,7 @@ mod tests {
     use super::*;
 
     fn compile(settings: &ServersTransport) -> Result<Transport, String> {
-        let (transport, problems) = Transport::compile("t@file", settings);
+        let (transport, problems) = Transport::compile("t@file", settings, None);
         let error = problems.first().map(ToString::to_string).unwrap_or_default();
         transport.ok_or(error)
     }

@@ -40,6 +40,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 pub use self::board::{Orders, Standing, State};
+pub(crate) use self::storage::write::replace as replace_file;
 
 use self::board::Board;
 use self::challenges::Challenges;

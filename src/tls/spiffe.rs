@@ -14,7 +14,10 @@ mod present;
 mod refusal;
 mod sessions;
 mod svid;
+#[cfg(test)]
+pub(in crate::tls) mod tests;
 mod verify;
+pub mod workload_api;
 
 use std::sync::Arc;
 
@@ -101,7 +104,6 @@ pub(in crate::tls) struct ClientParts {
 }
 
 /// For a client that shows the default identity.
-#[allow(dead_code, reason = "the Workload API uses it")]
 pub(in crate::tls) fn client_parts(holder: &Arc<Holder>, expected: Expected) -> ClientParts {
     parts(holder, Own::Default, expected)
 }

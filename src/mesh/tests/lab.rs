@@ -114,6 +114,7 @@ impl Node {
             default_transport: Default::default(),
             default_tcp_transport: Default::default(),
             tls: Configurations::new().unwrap(),
+            spiffe: None,
             conflicts: Conflicts::FallBack,
             extension: Some(Arc::clone(&mesh) as Arc<dyn Extension>),
         };

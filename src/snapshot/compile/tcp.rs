@@ -164,7 +164,8 @@ impl Compiling<'_> {
         let transport = match found {
             Some(transport) => Arc::clone(transport),
             None => {
-                let (transport, problems) = Transport::compile(name.as_str(), &settings);
+                let (transport, problems) =
+                    Transport::compile(name.as_str(), &settings, self.context.spiffe.as_ref());
                 let error = problems.iter().find(|p| p.severity == Severity::Error);
                 let error = error.map(|problem| problem.message.clone());
                 for problem in problems {

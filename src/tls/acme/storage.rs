@@ -5,7 +5,7 @@ pub(super) mod file;
 mod leases;
 #[cfg(feature = "redis")]
 mod redis;
-mod write;
+pub(super) mod write;
 
 use std::fmt;
 use std::sync::Arc;

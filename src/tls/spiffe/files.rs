@@ -102,3 +102,47 @@ impl Content {
         Ok((svids, Bundle::of(&domain, roots)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::tls::spiffe::Id;
+    use crate::tls::spiffe::tests::issue;
+    use crate::tls::spiffe::workload_api::tests::until;
+    use crate::tls::testing::Authority;
+
+    #[tokio::test]
+    async fn files_are_followed_and_a_mistake_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let authority = Authority::new("root");
+        let write = |hours: u64| {
+            let end = SystemTime::now() + Duration::from_hours(hours);
+            let issued = issue(&authority, "spiffe://td/x", |it| it.not_after = end.into());
+            std::fs::write(at("key"), issued.key_pem().0).unwrap();
+            std::fs::write(at("chain"), issued.pem().0).unwrap();
+        };
+        std::fs::write(at("bundle"), &authority.pem).unwrap();
+        write(1);
+        let files = Files { identities: vec![(at("chain"), at("key"))], bundle: at("bundle") };
+        let holder = Holder::new();
+        let following = start(files.clone(), Arc::clone(&holder));
+        let first = holder.svid(&Id::parse("spiffe://td/x").unwrap()).expect("there at once");
+        assert_eq!(holder.bundle().roots("td").len(), 1);
+        let mut seen = None;
+        std::fs::write(at("chain"), "nonsense").unwrap();
+        look(&files, &holder, &mut seen);
+        assert!(matches!(seen, Some(Ok(_))));
+        std::fs::remove_file(at("bundle")).unwrap();
+        look(&files, &holder, &mut seen);
+        let Some(Err(error)) = &seen else { panic!("{seen:?}") };
+        assert!(error.contains("bundle"), "{error}");
+        assert!(Arc::ptr_eq(&holder.default_svid().unwrap(), &first));
+        std::fs::write(at("bundle"), &authority.pem).unwrap();
+        write(2);
+        until(&holder, |it| it.default_svid().unwrap().not_after != first.not_after).await;
+        following.abort();
+    }
+}
