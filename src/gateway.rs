@@ -121,7 +121,8 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
         End::Told => upgrades.close(),
         End::HandedOver => drop(upgrades),
     }
-    gateway.end(end).await;
+    // Boxed: it holds the whole install configuration.
+    Box::pin(gateway.end(end)).await;
     Ok(())
 }
 

@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use self::accept::Acceptor;
 use self::catalog::Catalog;
 use self::figures::Figures;
+use self::identity::Identities;
 use self::inbound::Inbound;
 use self::node::Node;
 use self::outbound::Outbound;
@@ -66,6 +67,7 @@ pub struct Mesh {
     /// Counts the states.
     changes: watch::Sender<u64>,
     acceptor: OnceLock<Acceptor>,
+    identities: OnceLock<Identities>,
 }
 
 /// The mesh, if the install configuration gives this process a part in one. The error names the field.
@@ -96,6 +98,7 @@ impl Mesh {
             next: Mutex::default(),
             changes: watch::Sender::new(0),
             acceptor: OnceLock::new(),
+            identities: OnceLock::new(),
         }))
     }
 }
@@ -103,7 +106,8 @@ impl Mesh {
 impl Extension for Mesh {
     fn begin(&self, running: Running) -> Result<(), String> {
         let Running { live, observer, drain } = running;
-        identity::begin(&self.settings, &self.holder)?;
+        let identities = Identities::begin(&self.settings, &self.own, &self.holder, &self.state)?;
+        let _ = self.identities.set(identities);
         task::spawn_control(Pool::sweep(Arc::downgrade(&self.pool)));
         let figures = Arc::downgrade(&self.figures);
         task::spawn_control(async move {
@@ -146,6 +150,9 @@ impl Extension for Mesh {
 
     fn published(&self, _: &Configuration) {
         if let Some(next) = self.next.lock().take() {
+            if let Some(identities) = self.identities.get() {
+                identities.follow(&next.catalog, &self.own);
+            }
             self.state.store(Arc::new(next));
             self.changes.send_modify(|count| *count += 1);
         }

@@ -89,7 +89,7 @@ USAGE
   portcullis mesh status                        what a running gateway is in the mesh, and whom it knows
   portcullis upgrade [PROGRAM]                  replace a running gateway, losing no connection
   portcullis ca init | rotate                   the mesh's authority: make it, replace its root
-  portcullis token create --node NAME           invite a machine into the mesh
+  portcullis token create                       invite a machine into the mesh
   portcullis version                            print the version
   portcullis help [COMMAND | flags]             this text; more on a command; every flag
 

@@ -21,8 +21,6 @@ pub const UNSERVED: &[&str] = &[
     "mesh",
     #[cfg(feature = "mesh")]
     "mesh.dns",
-    #[cfg(feature = "mesh")]
-    "mesh.join",
     "metrics.datadog",
     "metrics.influxDB2",
     "metrics.otlp",

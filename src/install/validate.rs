@@ -7,7 +7,9 @@ use portcullis_config::units::IpRanges;
 use portcullis_providers::Kind as ProviderKind;
 
 use super::providers::PRECEDENCE;
-use super::{EntryPoint, EntryPointKind, Install, Mesh, Protocol, Spiffe};
+use super::{
+    EntryPoint, EntryPointKind, IdentitySource, Install, Mesh, MeshRole, Protocol, Spiffe,
+};
 
 /// Every defect of `install`; `tree` tells the places.
 pub(super) fn problems(install: &Install, tree: &Tree, activated: &[&str]) -> Vec<Problem> {
@@ -267,6 +269,11 @@ impl Check<'_> {
             let message =
                 format!("`{}` is no name of letters, digits, `.`, `-` and `_`", mesh.node);
             self.error(&["mesh", "node"], message);
+        }
+        let obtains = mesh.has(MeshRole::Control) || mesh.join.is_some();
+        if mesh.identity.source == IdentitySource::Builtin && !obtains {
+            let message = "source `builtin` needs the role `control`, or `mesh.join`";
+            self.error(&["mesh", "identity"], message);
         }
         let mut seen = Vec::new();
         for (index, upstream) in mesh.upstreams.iter().enumerate() {

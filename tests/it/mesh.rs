@@ -110,18 +110,22 @@ service = \"web.default-80@mesh\"
             workload.ip(),
             workload.port()
         );
+        let (first, second) = (identity("n1", &[CART, EDGE]), identity("n2", &[WEB]));
+        let control = !first.contains("source");
         let mesh = |node: &str, listen| {
             format!(
                 "[metrics.prometheus]\nentryPoint = \"secure\"\n\
-                 [mesh]\ntrustDomain = \"it.test\"\nnode = \"{node}\"\nlisten = \"{listen}\"\n"
+                 [mesh]\nroles = [\"edge\", \"node\"{}]\ntrustDomain = \"it.test\"\nnode = \"{node}\"\nlisten = \"{listen}\"\n",
+                if control && node == "n1" { ", \"control\"" } else { "" }
             )
         };
         let upstream = format!(
             "[[mesh.upstreams]]\nservice = \"web.default\"\nport = 80\nlisten = \"{local}\"\naccount = \"shop/cart\"\n"
         );
-        let two = mesh("n2", listens[1]) + &identity("n2", &[WEB]);
-        let one = mesh("n1", listens[0]) + &upstream + &identity("n1", &[CART, EDGE]);
-        Self { two: Gateway::with(&two, &routes), one: Gateway::with(&one, &routes), local }
+        let two = mesh("n2", listens[1]) + &second;
+        let one = mesh("n1", listens[0]) + &upstream + &first;
+        let one = Gateway::with(&one, &routes);
+        Self { two: Gateway::with(&two, &routes), one, local }
     }
 }
 
@@ -198,6 +202,37 @@ fn a_node_of_another_authority_gets_no_request_and_no_plaintext() {
     until("n1 says why", || nodes.one.log().contains("is not taken for"));
     let count = nodes.one.metric("portcullis_mesh_dial_failures_total{reason=\"untrusted_root\"} ");
     assert!(count.is_some_and(|count| count >= 1.0), "{count:?}");
+}
+
+/// Runs a command of the program; gives what it says.
+fn portcullis(words: &[&str]) -> String {
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis")).args(words).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn a_node_that_joins_by_a_token_is_called_and_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (control, authority) = (nobody().to_string(), at("authority"));
+    portcullis(&["ca", "init", "--directory", &authority, "--trust-domain", "it.test"]);
+    let invite =
+        ["token", "create", "--node", "n2", "--address", &control, "--directory", &authority];
+    let token = portcullis(&[&invite[..], &["--allow", "ns/*/sa/*"]].concat());
+    fs::write(at("join"), token.lines().next().unwrap()).unwrap();
+    let server = Server::saying("joined");
+    let nodes = Two::with(server.address, "http", "", |name, _| match name {
+        "n1" => format!("[mesh.identity]\ndirectory = {authority:?}\nlisten = \"{control}\"\n"),
+        _ => format!(
+            "[mesh.identity]\ndirectory = {:?}\n[mesh.join]\ncontrol = [\"{control}\"]\ntokenFile = {:?}\n",
+            at("n2"),
+            at("join")
+        ),
+    });
+    until("n2 has joined", || get(nodes.local, "/").status == 200);
+    assert_eq!(get(nodes.one.web, "/").text(), "joined");
 }
 
 #[test]
