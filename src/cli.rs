@@ -1,6 +1,7 @@
 //! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
 
 pub(crate) mod activation;
+mod ask;
 mod authority;
 mod check;
 mod command;
@@ -10,6 +11,7 @@ mod files;
 mod flags;
 mod health;
 mod help;
+mod mesh;
 pub(crate) mod predecessor;
 mod sources;
 mod upgrade;
@@ -90,6 +92,7 @@ pub fn run(
             complain(&message);
             FAILURE.into()
         }),
+        Command::MeshStatus { api } => finish(mesh::status(&api)),
         Command::Upgrade(asked) => finish(upgrade::run(&asked)),
         Command::Authority(asked) => finish(authority::run(&asked)),
         Command::Version => finish(Ok(help::version())),

@@ -41,6 +41,7 @@ use crate::net::stage::{Stage, Stages};
 use crate::net::task;
 use crate::observe::{self, Observer};
 use crate::reload::watch;
+use crate::snapshot::extension::Running;
 use crate::worker::{self, Worker};
 use services::Ground;
 use sockets::Sockets;
@@ -83,6 +84,11 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
     let context = Arc::new(context::context(&install, &mut shared)?);
     let live = Arc::new(Live::new(Arc::new(watch::empty(&context))));
     let seen = Seen { live: Arc::clone(&live), context: Arc::clone(&context) };
+    if let Some(extension) = &context.extension {
+        let (live, observer) = (Arc::clone(&live), Arc::clone(&observer));
+        let running = Running { live, observer, drain: drainer.drain() };
+        extension.begin(running).map_err(anyhow::Error::msg)?;
+    }
     let entrances = entrances::entrances(&install, &context, &live, &observer, &drainer)?;
     let relays = entrances::relays(&install, &context, &live, &observer, &drainer);
     let (drain, staged) = (drainer.drain(), stages.staged());
@@ -117,7 +123,8 @@ async fn serve(loaded: Loaded, observer: Arc<Observer>, count: usize) -> anyhow:
         End::Told => upgrades.close(),
         End::HandedOver => drop(upgrades),
     }
-    gateway.end(end).await;
+    // Boxed: it holds the whole install configuration.
+    Box::pin(gateway.end(end)).await;
     Ok(())
 }
 

@@ -49,6 +49,8 @@ impl Sources {
             families.push(certificates(seen));
             families.extend(acme(seen));
             families.push(ocsp(seen));
+            let extension = seen.context.extension.as_ref();
+            families.extend(extension.map(|it| it.families()).unwrap_or_default());
             let help = "Hosts of routers whose clients get a certificate that is not for them.";
             let count = gauge(&[], seen.live.load().uncovered.len() as f64);
             families.push(gauges("portcullis_tls_hosts_without_certificate", help, vec![count]));

@@ -63,6 +63,7 @@ fn bench() -> Bench {
         spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
+        extension: None,
     };
     let (snapshot, _) = compile(&configuration, None, &context);
     let (live, context) = (Arc::new(Live::new(Arc::new(snapshot))), Arc::new(context));

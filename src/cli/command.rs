@@ -35,6 +35,11 @@ pub enum Command {
         /// Flags of the install configuration.
         flags: Vec<String>,
     },
+    /// Say what a running gateway is in the mesh, whom it knows and what goes on.
+    MeshStatus {
+        /// The URL of its API.
+        api: String,
+    },
     /// Replace a running gateway by a new one without a lost connection.
     Upgrade(Upgrade),
     /// Do something with the mesh's authority.
@@ -108,7 +113,7 @@ impl Command {
             "help" => help::topic(rest.first().map(String::as_str)).map(Self::Help),
             word if is_help(word) => help::topic(None).map(Self::Help),
             "version" | "--version" | "-V" => Ok(Self::Version),
-            "ca" | "check" | "demo" | "explain" | "healthcheck" | "token" | "upgrade"
+            "ca" | "check" | "demo" | "explain" | "healthcheck" | "mesh" | "token" | "upgrade"
                 if asks_help =>
             {
                 help::topic(Some(first)).map(Self::Help)
@@ -119,6 +124,7 @@ impl Command {
             "healthcheck" => Ok(Self::Healthcheck { flags: rest.to_vec() }),
             "explain" => explain(rest).map(Self::Explain),
             "demo" => demo(rest).map(Self::Demo),
+            "mesh" => mesh(rest),
             "upgrade" => upgrade(rest).map(Self::Upgrade),
             word if word.starts_with('-') && asks_help => help::topic(None).map(Self::Help),
             word if word.starts_with('-') => Ok(Self::Run { flags: words.to_vec() }),
@@ -203,6 +209,23 @@ fn demo(words: &[String]) -> Result<Demo, String> {
     let matches = parse(command, words)?;
     let one = |name: &str| matches.get_one::<u16>(name).copied().unwrap_or_default();
     Ok(Demo { port: one("port"), api_port: one("api-port") })
+}
+
+fn mesh(words: &[String]) -> Result<Command, String> {
+    let status = clap::Command::new("status").arg(
+        Arg::new("api")
+            .long("api")
+            .value_parser(NonEmptyStringValueParser::new())
+            .default_value("http://localhost:8080"),
+    );
+    let command = clap::Command::new("portcullis mesh")
+        .disable_help_flag(true)
+        .subcommand_required(true)
+        .subcommand(status);
+    let matches = parse(command, words)?;
+    let below = matches.subcommand().map(|(_, matches)| matches);
+    let api = below.and_then(|it| it.get_one::<String>("api")).cloned().unwrap_or_default();
+    Ok(Command::MeshStatus { api })
 }
 
 fn upgrade(words: &[String]) -> Result<Upgrade, String> {
@@ -322,6 +345,8 @@ mod tests {
             "demo --port x",
             "chek",
             "demo extra",
+            "mesh",
+            "mesh state",
             "upgrade --timeout 0",
             "upgrade a b",
             "help nothing",
@@ -348,6 +373,7 @@ mod tests {
             "token create --help",
             "healthcheck --help",
             "upgrade --help",
+            "mesh --help",
             "--ping --help",
             "help version",
         ] {
@@ -365,6 +391,13 @@ mod tests {
             parse("demo --port 1 --api-port 2"),
             Ok(Command::Demo(Demo { port: 1, api_port: 2 }))
         );
+    }
+
+    #[test]
+    fn the_mesh_is_asked_by_its_api() {
+        let api = |url: &str| Ok(Command::MeshStatus { api: url.to_owned() });
+        assert_eq!(parse("mesh status"), api("http://localhost:8080"));
+        assert_eq!(parse("mesh status --api http://a:1"), api("http://a:1"));
     }
 
     #[test]

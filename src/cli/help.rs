@@ -14,6 +14,7 @@ pub(super) fn topic(name: Option<&str>) -> Result<String, String> {
         Some("explain") => Ok(EXPLAIN.to_owned()),
         Some("demo") => Ok(DEMO.to_owned()),
         Some("healthcheck") => Ok(HEALTHCHECK.to_owned()),
+        Some("mesh") => Ok(MESH.to_owned()),
         Some("token") => Ok(TOKEN.to_owned()),
         Some("upgrade") => Ok(UPGRADE.to_owned()),
         Some("version") => Ok(VERSION.to_owned()),
@@ -62,8 +63,18 @@ fn flag(path: &str, field: &Field) -> String {
     format!("\n  --{path}{value}\n      {}\n", field.manual)
 }
 
-const COMMANDS: &[&str] =
-    &["ca", "check", "demo", "explain", "healthcheck", "help", "token", "upgrade", "version"];
+const COMMANDS: &[&str] = &[
+    "ca",
+    "check",
+    "demo",
+    "explain",
+    "healthcheck",
+    "help",
+    "mesh",
+    "token",
+    "upgrade",
+    "version",
+];
 
 const PROGRAM: &str = "\
 portcullis takes requests from the world and sends each to the right server: an ingress gateway that
@@ -75,9 +86,10 @@ USAGE
   portcullis explain METHOD URL [-H HEADER]...  which router takes this request, and why
   portcullis demo                               see it work: sample back ends, configuration and API
   portcullis healthcheck [FLAGS]                ask a running gateway whether it is well
+  portcullis mesh status                        what a running gateway is in the mesh, and whom it knows
   portcullis upgrade [PROGRAM]                  replace a running gateway, losing no connection
   portcullis ca init | rotate                   the mesh's authority: make it, replace its root
-  portcullis token create --node NAME           invite a machine into the mesh
+  portcullis token create                       invite a machine into the mesh
   portcullis version                            print the version
   portcullis help [COMMAND | flags]             this text; more on a command; every flag
 
@@ -181,6 +193,16 @@ EXAMPLE
   HEALTHCHECK CMD [\"portcullis\", \"healthcheck\", \"--ping\"]
 
 Prints `OK: URL` and exits with 0, or exits with 1.
+";
+
+const MESH: &str = "\
+portcullis mesh status says what a running gateway is in the mesh: its identities and how long they hold, the services
+and workloads that it knows, and its tunnels to other nodes.
+
+USAGE
+  portcullis mesh status [--api URL]
+
+  --api URL    the gateway's API: by default http://localhost:8080
 ";
 
 const UPGRADE: &str = "\

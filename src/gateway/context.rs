@@ -6,6 +6,7 @@ use super::{internal, settings};
 use crate::install::{Install, Protocol};
 use crate::observe::series::{EntryPointSeries, Switch};
 use crate::snapshot::compile::Context;
+use crate::snapshot::extension::Extension;
 use crate::tls::configurations::{Configurations, Conflicts};
 use crate::tls::spiffe::Holder;
 
@@ -42,6 +43,7 @@ pub(super) fn context(
         } else {
             Conflicts::FallBack
         },
+        extension: extension(install)?,
     })
 }
 
@@ -50,4 +52,22 @@ fn udp_entry_points(install: &Install) -> Vec<Arc<str>> {
     let entry_points = install.entry_points.iter();
     let udp = entry_points.filter(|(_, it)| it.address.protocol() == Protocol::Udp);
     udp.map(|(name, _)| Arc::from(name.as_str())).collect()
+}
+
+/// Makes an extension, if the install configuration asks for it.
+type Extend = fn(&Install) -> Result<Option<Arc<dyn Extension>>, String>;
+
+/// All that stands beside routing.
+const EXTENSIONS: &[Extend] = &[
+    #[cfg(feature = "mesh")]
+    crate::mesh::extension,
+];
+
+fn extension(install: &Install) -> anyhow::Result<Option<Arc<dyn Extension>>> {
+    for extend in EXTENSIONS {
+        if let Some(extension) = extend(install).map_err(anyhow::Error::msg)? {
+            return Ok(Some(extension));
+        }
+    }
+    Ok(None)
 }

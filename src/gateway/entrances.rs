@@ -48,6 +48,7 @@ pub(super) fn entrances(
             drain: drainer.drain(),
             observer: Arc::clone(observer),
             challenges: resolves.then(|| Arc::clone(context.tls.acme().challenges())),
+            taker: context.extension.as_ref().filter(|it| it.takes(&defaults.name)).cloned(),
         }));
     }
     Ok(entrances)

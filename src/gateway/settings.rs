@@ -13,8 +13,8 @@ use crate::http::settings::{
     Aliases, Append, Forwarded, Http2, Sanitize, Settings as HttpSettings,
 };
 use crate::install::{
-    self, AliasHeadersStrategy, EntryPoint, INTERNAL_ENTRY_POINT, Install, ServersTransport,
-    TcpServersTransport, TraceVerbosity,
+    self, AliasHeadersStrategy, EntryPoint, EntryPointKind, INTERNAL_ENTRY_POINT, Install,
+    ServersTransport, TcpServersTransport, TraceVerbosity,
 };
 use crate::net::proxy_protocol::Trust;
 use crate::snapshot::configuration::{ByDefault, EntryPointDefaults};
@@ -30,8 +30,8 @@ pub(super) fn defaults(
     install: &Install,
 ) -> EntryPointDefaults {
     let any_default = install.entry_points.values().any(|entry_point| entry_point.as_default);
-    let by_default =
-        if any_default { entry_point.as_default } else { name != INTERNAL_ENTRY_POINT };
+    let public = name != INTERNAL_ENTRY_POINT && entry_point.kind == EntryPointKind::Public;
+    let by_default = if any_default { entry_point.as_default } else { public };
     let tls = entry_point.http.tls.as_ref().map(|tls| RouterTls {
         options: tls.options.clone(),
         cert_resolver: tls.cert_resolver.clone(),

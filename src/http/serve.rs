@@ -4,6 +4,7 @@ mod http1;
 mod http2;
 #[cfg(feature = "http3")]
 pub mod http3;
+pub mod preface;
 
 use std::future::Future;
 use std::pin::Pin;

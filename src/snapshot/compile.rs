@@ -25,6 +25,7 @@ use portcullis_middlewares::chain::BoxedService;
 use self::named::Named;
 use super::Snapshot;
 use super::configuration::{Configuration, EntryPointDefaults};
+use super::extension::Extension;
 use super::kept::Kept;
 use super::report::{self, Item, Report, Status};
 use crate::observe::series::EntryPointSeries;
@@ -50,6 +51,8 @@ pub struct Context {
     pub spiffe: Option<Arc<Holder>>,
     /// What happens to routers that want different TLS options for one host.
     pub conflicts: Conflicts,
+    /// The mesh, if this process has a part in one.
+    pub extension: Option<Arc<dyn Extension>>,
 }
 
 /// Compiles `configuration`. The TLS part waits for its publication beside the swap of the snapshot.
@@ -64,6 +67,10 @@ pub fn compile(
     let mut compiling = Compiling::new(configuration, context, old);
     for problem in prepared.problems() {
         compiling.list(problem.clone());
+    }
+    if context.extension.is_none() && !configuration.mesh.is_empty() {
+        let message = "`mesh` has no effect: the install configuration has no section `mesh`";
+        compiling.list(Problem::warning(Kind::Provider, "", message));
     }
     compiling.compile_services();
     compiling.check_middlewares();

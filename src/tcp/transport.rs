@@ -11,6 +11,7 @@ use crate::net::copy::Linger;
 use crate::net::proxy_protocol::write::Version;
 use crate::tls::client::ClientTls;
 use crate::tls::spiffe::Holder;
+use crate::upstream::dial::Dial;
 
 /// How TCP servers are reached.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Transport {
     pub proxy_protocol: Option<Version>,
     /// For servers that want TLS.
     pub tls: ClientTls,
+    /// Reaches servers behind tunnels; without it servers are connected to directly.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 impl Transport {
@@ -53,8 +56,14 @@ impl Transport {
             },
             proxy_protocol: version,
             tls,
+            dialer: None,
         });
         (transport, problems)
+    }
+
+    /// The same transport, by this dialer.
+    pub fn by(self, dialer: Option<Arc<dyn Dial>>) -> Self {
+        Self { dialer, ..self }
     }
 
     /// Whether the files that `settings`, from which this was compiled, names still hold what they did.

@@ -73,7 +73,7 @@ impl Balancer {
         let mut standings = Standings::new(previous);
         let mut servers = Vec::new();
         for config in &settings.servers {
-            let address = Address::parse(&config.url)?;
+            let address = Address::parse(&config.url)?.behind(config.tunnel.clone());
             let (url, standing) = standings.of(&config.url);
             if config.weight.unwrap_or(1) > 0 {
                 let host = settings.pass_host_header;
@@ -268,7 +268,9 @@ fn targets(
     let mut targets: Vec<Arc<Target>> = Vec::new();
     for server in servers {
         if targets.iter().all(|target| target.url != server.url) {
-            let probe = Probe::new(check, &server.url, endpoint)?;
+            let tunnel = server.endpoint.tunnel();
+            let mut endpoint = |address: Address| endpoint(address.behind(tunnel.cloned()));
+            let probe = Probe::new(check, &server.url, &mut endpoint)?;
             let (url, standing) = (Arc::clone(&server.url), Arc::clone(&server.standing));
             targets.push(Arc::new(Target { url, probe, standing }));
         }

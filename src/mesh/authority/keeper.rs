@@ -99,7 +99,9 @@ impl Keeper {
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.kept.lock();
-        f.debug_struct("Keeper").field("kept", &kept.keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Keeper")
+            .field("kept", &kept.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

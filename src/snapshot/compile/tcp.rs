@@ -171,9 +171,10 @@ impl Compiling<'_> {
                 for problem in problems {
                     self.add(problem);
                 }
-                Arc::new(transport.ok_or_else(|| {
+                let transport = transport.ok_or_else(|| {
                     format!("serversTransport `{name}` is broken: {}", error.unwrap_or_default())
-                })?)
+                })?;
+                Arc::new(transport.by(self.dialer(&settings.mesh_identity)?))
             }
         };
         self.kept.tcp.transports.insert(settings, Arc::clone(&transport));

@@ -38,6 +38,7 @@ pub(crate) fn run(data: &[u8]) {
         tls: Configurations::new().expect("configurations need no more than random numbers"),
         conflicts: Conflicts::FallBack,
         spiffe: None,
+        extension: None,
     };
     let (first, _) = compile(&configuration, None, &context);
     let (second, _) = compile(&configuration, Some(&first), &context);

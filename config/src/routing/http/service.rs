@@ -1,9 +1,12 @@
 //! HTTP services: load balancers over servers and the composites over services.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{is_false, is_zero};
+use crate::routing::mesh::Tunnel;
 use crate::units::Duration;
 
 /// Answers requests: exactly one of the kinds.
@@ -117,6 +120,9 @@ pub struct Server {
     /// Labels only: the scheme of the container.
     #[serde(skip_serializing)]
     pub scheme: String,
+    /// How the mesh reaches it; never configured.
+    #[serde(skip)]
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 /// Keeps each client at one server, or at one child of a weighted service.

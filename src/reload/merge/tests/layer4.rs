@@ -30,6 +30,7 @@ fn snapshot(yaml: &str, previous: Option<&Snapshot>) -> Snapshot {
         spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
+        extension: None,
     };
     compile(&configuration, previous, &context).0
 }

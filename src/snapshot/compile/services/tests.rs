@@ -22,6 +22,7 @@ fn context() -> Context {
         spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::Refuse,
+        extension: None,
     }
 }
 

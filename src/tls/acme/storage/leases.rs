@@ -89,8 +89,13 @@ impl Shared {
     /// Keeps everybody else from a change, of this file and of the one that it belongs to, until the file is dropped.
     pub(super) fn hold(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        let file =
-            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.0)?;
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.0)?;
         lock(&file)?;
         Ok(file)
     }
