@@ -46,6 +46,11 @@ pub trait Build {
     /// The full name of the middleware that is compiled, `auth@file`.
     fn name(&self) -> &Name;
 
+    /// The full name of the router or service that the steps are for; empty while they are only checked.
+    fn owner(&self) -> &str {
+        ""
+    }
+
     /// The steps of another middleware for the same router; `name` resolves in the provider of the asking one.
     fn middleware(&mut self, name: &str) -> Result<Vec<Step>, Defect>;
 }

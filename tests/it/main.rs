@@ -31,6 +31,7 @@ mod resumption;
 mod smuggling;
 mod tcp;
 mod tls;
+mod traffic;
 mod udp;
 mod upgrade;
 mod workers;
