@@ -20,7 +20,6 @@ pub mod gateway;
 pub mod h1;
 pub mod http;
 pub mod install;
-#[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod net;
 pub mod observe;

@@ -47,6 +47,7 @@ pub trait Build {
     fn name(&self) -> &Name;
 
     /// The full name of the router or service that the steps are for; empty while they are only checked.
+    #[allow(clippy::unnecessary_literal_bound, reason = "others have a name to give")]
     fn owner(&self) -> &str {
         ""
     }

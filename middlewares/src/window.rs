@@ -38,7 +38,9 @@ impl Window {
         if let Some(last) = self.turns.get(place) {
             let seen = last.load(Relaxed);
             if seen < turn && last.compare_exchange(seen, turn, Relaxed, Relaxed).is_ok() {
-                counters.iter().for_each(|counter| counter.store(0, Relaxed));
+                for counter in counters {
+                    counter.store(0, Relaxed);
+                }
             }
         }
         counters
@@ -70,7 +72,9 @@ impl Window {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.turns.iter().for_each(|turn| turn.store(0, Relaxed));
+        for turn in &self.turns {
+            turn.store(0, Relaxed);
+        }
     }
 
     /// Counted from 1.

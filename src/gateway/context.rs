@@ -58,10 +58,7 @@ fn udp_entry_points(install: &Install) -> Vec<Arc<str>> {
 type Extend = fn(&Install) -> Result<Option<Arc<dyn Extension>>, String>;
 
 /// All that stands beside routing.
-const EXTENSIONS: &[Extend] = &[
-    #[cfg(feature = "mesh")]
-    crate::mesh::extension,
-];
+const EXTENSIONS: &[Extend] = &[crate::mesh::extension];
 
 fn extension(install: &Install) -> anyhow::Result<Option<Arc<dyn Extension>>> {
     for extend in EXTENSIONS {

@@ -83,9 +83,6 @@ impl Mesh {
 
     /// The entry points that stand for its addresses.
     pub(super) fn entry_points(&self) -> Vec<(String, EntryPoint)> {
-        if !cfg!(feature = "mesh") {
-            return Vec::new();
-        }
         let mut made = Vec::new();
         if self.has(MeshRole::Node) {
             let kind = EntryPointKind::MeshIn;

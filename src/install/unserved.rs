@@ -17,9 +17,6 @@ pub const UNSERVED: &[&str] = &[
     "hostResolver",
     "log.compress",
     "log.otlp",
-    #[cfg(not(feature = "mesh"))]
-    "mesh",
-    #[cfg(feature = "mesh")]
     "mesh.dns",
     "metrics.datadog",
     "metrics.influxDB2",

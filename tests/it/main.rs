@@ -17,7 +17,6 @@ mod h2;
 mod http3;
 mod limits;
 mod memory;
-#[cfg(feature = "mesh")]
 mod mesh;
 mod ocsp;
 mod outages;

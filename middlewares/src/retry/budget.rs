@@ -130,8 +130,11 @@ pub(super) struct Budgets {
     settings: BudgetSettings,
     middleware: Name,
     /// As many as the configuration has services behind the middleware; nearly always one.
-    known: RwLock<SmallVec<[(Arc<str>, Arc<Budget>); 1]>>,
+    known: RwLock<Known>,
 }
+
+/// Budgets by service.
+type Known = SmallVec<[(Arc<str>, Arc<Budget>); 1]>;
 
 impl Budgets {
     /// The budgets of the middleware that is called so.

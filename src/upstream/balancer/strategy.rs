@@ -79,6 +79,7 @@ impl Strategy {
     }
 
     /// The index of a usable server.
+    #[allow(clippy::too_many_arguments, reason = "each strategy looks at something else")]
     pub(super) fn pick(
         self,
         servers: &[Server],

@@ -25,7 +25,7 @@ fn careful(server: std::net::SocketAddr) -> String {
 fn half_failing() -> Server {
     let count = AtomicUsize::new(0);
     Server::new(move |_, stream| {
-        if count.fetch_add(1, SeqCst) % 2 == 0 {
+        if count.fetch_add(1, SeqCst).is_multiple_of(2) {
             stream.write_all(b"HTTP/1.1 503 Ill\r\nContent-Length: 0\r\n\r\n")
         } else {
             stream.write_all(&ok("well"))
