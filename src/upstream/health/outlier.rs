@@ -99,7 +99,10 @@ impl Outlier {
     }
 
     /// Notes the answer of a server, which a `probe` may have tried. Tells why it is ejected now, if it is.
-    #[allow(clippy::too_many_arguments, reason = "one answer, and all that is known of who gave it")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one answer, and all that is known of who gave it"
+    )]
     pub fn note(
         &self,
         response: &Response,
