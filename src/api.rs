@@ -106,6 +106,12 @@ impl Pages {
             "overview" => return json(&overview::overview(&view)),
             "rawdata" => return json(&overview::raw(&view)),
             "support-dump" => return self.support_dump(&view),
+            "mesh" => {
+                return match &seen.context.extension {
+                    Some(mesh) => json(&mesh.status()),
+                    None => failure(StatusCode::NOT_FOUND, "this process has no part in a mesh"),
+                };
+            }
             _ => {}
         }
         let (collection, id) = match path.split_once('/') {
@@ -193,7 +199,7 @@ fn split(path: &str) -> (&str, Option<String>) {
 
 /// Whether there is anything at this path below `/api/`, whatever the method.
 fn is_known(path: &str) -> bool {
-    if matches!(path, "version" | "overview" | "rawdata" | "support-dump") {
+    if matches!(path, "version" | "overview" | "rawdata" | "support-dump" | "mesh") {
         return true;
     }
     let listed = [

@@ -1,6 +1,8 @@
 //! The command line: sub-commands, and without one the gateway itself with Traefik's flags.
 
 pub(crate) mod activation;
+mod ask;
+mod authority;
 mod check;
 mod command;
 mod environment;
@@ -9,6 +11,7 @@ mod files;
 mod flags;
 mod health;
 mod help;
+mod mesh;
 pub(crate) mod predecessor;
 mod sources;
 mod upgrade;
@@ -23,6 +26,7 @@ use portcullis_config::problem::Severity;
 use crate::demo;
 
 pub use activation::Activation;
+pub use authority::Authority;
 pub use command::{Command, Demo, Explain, Origin, Upgrade};
 pub use files::Disk;
 pub use predecessor::Predecessor;
@@ -88,7 +92,9 @@ pub fn run(
             complain(&message);
             FAILURE.into()
         }),
+        Command::MeshStatus { api } => finish(mesh::status(&api)),
         Command::Upgrade(asked) => finish(upgrade::run(&asked)),
+        Command::Authority(asked) => finish(authority::run(&asked)),
         Command::Version => finish(Ok(help::version())),
         Command::Help(topic) => finish(Ok(topic)),
     }

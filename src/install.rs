@@ -11,6 +11,7 @@ mod certificates_resolvers;
 mod entry_points;
 mod experimental;
 mod log;
+mod mesh;
 mod metrics;
 mod otlp;
 mod providers;
@@ -21,6 +22,7 @@ mod tracing;
 mod transports;
 pub mod unserved;
 mod validate;
+mod workload_api;
 
 use std::collections::BTreeMap;
 
@@ -39,12 +41,16 @@ pub use address::{Address, Host, Protocol};
 pub use api::{Api, Ping};
 pub use certificates_resolvers::{Acme, CertificatesResolver, DnsChallenge, Eab};
 pub use entry_points::{
-    AliasHeadersStrategy, Domain, EncodedCharacters, EntryPoint, ForwardedHeaders, Http, Http2,
-    Http3, LifeCycle, Observability, ProxyProtocol, Redirection, Redirections, RespondingTimeouts,
-    Tls, TraceVerbosity, Transport, Udp,
+    AliasHeadersStrategy, Domain, EncodedCharacters, EntryPoint, EntryPointKind, ForwardedHeaders,
+    Http, Http2, Http3, LifeCycle, Observability, ProxyProtocol, Redirection, Redirections,
+    RespondingTimeouts, Tls, TraceVerbosity, Transport, Udp,
 };
 pub use experimental::Experimental;
 pub use log::{Format as LogFormat, Level, Log};
+pub use mesh::{
+    DefaultPolicy, Dns, Identity, IdentityFiles, IdentitySource, Join, Mesh, MeshMode, MeshRole,
+    MeshUpstream,
+};
 pub use metrics::{Metrics, Prometheus};
 pub use otlp::{ClientTls, LogExport, OtlpGrpc, OtlpHttp};
 pub use providers::Providers;
@@ -53,6 +59,7 @@ pub use transports::{
     ForwardingTimeouts, HostResolver, Ocsp, ServersTransport, Spiffe, SpiffeIdentities,
     TcpServersTransport, TcpTls,
 };
+pub use workload_api::WorkloadApi;
 
 /// The entry point of the API, ping and metrics unless the user says otherwise.
 pub const INTERNAL_ENTRY_POINT: &str = "traefik";
@@ -110,6 +117,9 @@ pub struct Install {
     /// Stapled certificate status.
     #[serde(skip_serializing_if = "zero")]
     pub ocsp: Option<Ocsp>,
+    /// What this process is in the mesh; absent = it has no part in one.
+    #[serde(skip_serializing_if = "zero")]
+    pub mesh: Option<Mesh>,
     /// Plugins and switches.
     #[serde(skip_serializing_if = "zero")]
     pub experimental: Option<Experimental>,
@@ -193,6 +203,10 @@ impl Install {
             let entry_point = EntryPoint::at(Address::any(8080));
             self.entry_points.insert(INTERNAL_ENTRY_POINT.to_owned(), entry_point);
         }
+        if let Some(mesh) = &self.mesh {
+            let added = mesh.entry_points();
+            self.entry_points.extend(added);
+        }
     }
 
     fn wants_internal_entry_point(&self) -> bool {
@@ -212,7 +226,9 @@ impl Install {
     pub fn default_entry_points(&self) -> Vec<&str> {
         let names = |chosen: fn(&EntryPoint) -> bool| -> Vec<&str> {
             let listed = self.entry_points.iter();
-            let external = listed.filter(|(name, _)| *name != INTERNAL_ENTRY_POINT);
+            let external = listed.filter(|(name, it)| {
+                *name != INTERNAL_ENTRY_POINT && it.kind == EntryPointKind::Public
+            });
             external.filter(|(_, it)| chosen(it)).map(|(name, _)| name.as_str()).collect()
         };
         let marked = names(|entry_point| entry_point.as_default);

@@ -9,8 +9,8 @@
 //!                                                                       accept → TLS → serve → route → chain → service → server
 //! ```
 //!
-//! Layers, from the ground: `net`, `h1` and `observe`; `tls`; `upstream`; `http`, `tcp` and `udp`; `snapshot`; `reload` and
-//! `api`; `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
+//! Layers, from the ground: `net`, `h1` and `observe`; `tls`; `upstream`; `http`, `tcp` and `udp`; `snapshot`; `reload`,
+//! `api` and `mesh`; `entrypoint` and `worker`; `gateway`; `install` and `cli`. A module imports its own and lower layers only.
 
 pub mod api;
 pub mod cli;

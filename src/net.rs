@@ -5,6 +5,7 @@ pub mod date;
 pub mod drain;
 #[cfg(test)]
 pub(crate) mod future_size;
+pub mod handover;
 pub mod listen;
 pub mod live;
 pub mod memory;
@@ -13,4 +14,5 @@ pub mod peek;
 pub mod per_worker;
 pub mod proxy_protocol;
 pub mod rewound;
+pub mod stage;
 pub mod task;

@@ -178,6 +178,7 @@ impl Observer {
                 vec![prometheus::counter(&[], lines.dropped())],
             ));
         }
+        families.extend(metrics::middlewares::families());
         families.extend(self.metrics.as_ref().map(Metrics::families).unwrap_or_default());
         families
     }

@@ -2,6 +2,7 @@
 
 pub mod compile;
 pub mod configuration;
+pub mod extension;
 pub mod kept;
 pub mod report;
 pub mod subject;

@@ -13,12 +13,14 @@ mod client_auth;
 pub mod configurations;
 mod generated;
 pub mod hello;
+pub mod ocsp;
 mod offered;
 mod options;
 mod pem;
 pub mod policy;
 #[cfg(feature = "http3")]
 pub mod quic;
+pub mod spiffe;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -41,6 +43,9 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
         Arc::new(provider)
     })
 }
+
+pub(crate) use acme::replace_file;
+pub(crate) use certificate::hexadecimal;
 
 /// A host name as all look-ups use it: lower case, without one trailing dot.
 pub(crate) fn canonical(name: &str) -> Cow<'_, str> {

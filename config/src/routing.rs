@@ -29,6 +29,9 @@ pub struct Routing {
     pub udp: udp::Udp,
     /// Certificates, TLS options and stores.
     pub tls: tls::Tls,
+    /// Workloads, services, policies and nodes of the mesh.
+    #[serde(skip_serializing_if = "mesh::Mesh::is_empty")]
+    pub mesh: mesh::Mesh,
     /// Where the objects stand in their source, as far as it can tell.
     #[serde(skip)]
     pub places: Arc<Places>,

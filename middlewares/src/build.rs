@@ -46,6 +46,12 @@ pub trait Build {
     /// The full name of the middleware that is compiled, `auth@file`.
     fn name(&self) -> &Name;
 
+    /// The full name of the router or service that the steps are for; empty while they are only checked.
+    #[allow(clippy::unnecessary_literal_bound, reason = "others have a name to give")]
+    fn owner(&self) -> &str {
+        ""
+    }
+
     /// The steps of another middleware for the same router; `name` resolves in the provider of the asking one.
     fn middleware(&mut self, name: &str) -> Result<Vec<Step>, Defect>;
 }

@@ -43,6 +43,19 @@ pub struct Facts {
     pub fault: Option<Fault>,
     /// What exactly failed, for the log.
     pub cause: Option<Box<str>>,
+    /// The call of the mesh that the request belongs to or became.
+    pub mesh: Option<Arc<MeshCall>>,
+}
+
+/// A call of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshCall {
+    /// Who calls: a SPIFFE id.
+    pub source: Box<str>,
+    /// Who is called: a SPIFFE id.
+    pub destination: Box<str>,
+    /// The id that both sides have for the connection, where it is known.
+    pub connection: Option<Box<str>>,
 }
 
 impl Exchange {

@@ -10,6 +10,7 @@ pub mod chain;
 pub mod client_ip;
 pub mod exchange;
 pub mod message;
+pub mod metric;
 mod offload;
 mod password;
 pub mod path;
@@ -19,6 +20,7 @@ pub mod source;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+pub mod window;
 
 pub use build::{Build, Defect, Kind, Settings, Side};
 pub use chain::{Chain, Filter, Flow, Later, Next, Service, Step, Wrap};
@@ -39,6 +41,7 @@ middlewares! {
     add_prefix::AddPrefix,
     basic_auth::BasicAuth,
     chain_of::ChainOf,
+    circuit_breaker::CircuitBreaker,
     encoded_characters::EncodedCharacters,
     headers::Headers,
     in_flight_req::InFlightReq,
@@ -57,7 +60,6 @@ middlewares! {
 /// Kinds that Traefik has and this release does not serve; a router that uses one answers 404.
 pub const NOT_SERVED: &[&str] = &[
     "buffering",
-    "circuitBreaker",
     "compress",
     "contentType",
     "digestAuth",

@@ -1,5 +1,6 @@
 //! Requests and responses as they travel through a chain.
 
+pub mod between;
 mod body;
 mod connection;
 mod fault;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::View;
 use super::list::Row;
 use crate::tls::acme::Standing;
+use crate::tls::ocsp;
 
 /// Each with its source and, of those that resolvers obtained, when they are renewed and who uses them.
 ///
@@ -22,8 +23,8 @@ pub(super) fn rows(view: &View<'_>) -> Vec<Row> {
     sources
         .map(|(facts, names, resolver)| {
             let mut value = super::http::object(facts);
-            let status = serde_json::to_value(facts.status(now)).unwrap_or_default();
-            value.insert("status".to_owned(), status);
+            let good = serde_json::to_value(facts.status(now)).unwrap_or_default();
+            value.insert("status".to_owned(), good);
             let source = if resolver.is_some() { "acme" } else { "configuration" };
             value.insert("source".to_owned(), source.into());
             if let Some(resolver) = resolver {
@@ -31,6 +32,9 @@ pub(super) fn rows(view: &View<'_>) -> Vec<Row> {
                 if let Some(standing) = by_names.get(&key(resolver, names)) {
                     show(standing, &mut value);
                 }
+            }
+            if let Some(standing) = tls.ocsp().standing(&facts.name) {
+                value.insert("ocsp".to_owned(), status(&standing, now));
             }
             let mut row = Row::plain(facts.name.clone(), Value::Object(value));
             row.searched = facts.sans.clone();
@@ -54,6 +58,24 @@ fn show(standing: &Standing, value: &mut Map<String, Value>) {
         value.insert("renewalError".to_owned(), error.as_str().into());
     }
     value.insert("usedBy".to_owned(), json!(standing.used_by));
+}
+
+/// What its issuer says of a certificate, and whether clients get to see it.
+fn status(standing: &ocsp::Standing, now: i64) -> Value {
+    let mut value = json!({
+        "status": standing.state,
+        "stapled": standing.shown_until.is_some_and(|until| now < until),
+        "failures": standing.failures,
+    });
+    for (field, time) in [("nextUpdate", standing.ends), ("nextAttempt", standing.next_attempt)] {
+        if let Some(time) = time {
+            value[field] = moment(time).into();
+        }
+    }
+    if let Some(error) = &standing.error {
+        value["error"] = error.as_str().into();
+    }
+    value
 }
 
 /// Seconds since 1970 as RFC 3339.

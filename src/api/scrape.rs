@@ -48,6 +48,9 @@ impl Sources {
             families.extend(connections(seen));
             families.push(certificates(seen));
             families.extend(acme(seen));
+            families.push(ocsp(seen));
+            let extension = seen.context.extension.as_ref();
+            families.extend(extension.map(|it| it.families()).unwrap_or_default());
             let help = "Hosts of routers whose clients get a certificate that is not for them.";
             let count = gauge(&[], seen.live.load().uncovered.len() as f64);
             families.push(gauges("portcullis_tls_hosts_without_certificate", help, vec![count]));
@@ -163,6 +166,15 @@ fn acme(seen: &Seen) -> [MetricFamily; 3] {
         gauges("portcullis_acme_failures", of_failures, failures),
         gauges("portcullis_acme_renewal_timestamp_seconds", of_renewals, renewals),
     ]
+}
+
+/// What OCSP responders said of certificates.
+fn ocsp(seen: &Seen) -> MetricFamily {
+    let counts = seen.context.tls.ocsp().counts();
+    let results = [("good", counts.good), ("revoked", counts.revoked), ("failed", counts.failed)];
+    let samples = results.map(|(result, count)| counter(&[("result", result)], count)).into();
+    let help = "Answers of OCSP responders about certificates: good, revoked, or none to believe.";
+    counters("portcullis_tls_ocsp_answers_total", help, samples)
 }
 
 impl Service for Scrape {

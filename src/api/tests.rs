@@ -60,8 +60,10 @@ fn bench() -> Bench {
         udp_entry_points: Vec::new(),
         default_transport: Default::default(),
         default_tcp_transport: Default::default(),
+        spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
+        extension: None,
     };
     let (snapshot, _) = compile(&configuration, None, &context);
     let (live, context) = (Arc::new(Live::new(Arc::new(snapshot))), Arc::new(context));

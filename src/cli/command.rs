@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, value_parser};
 
-use super::{flags, help};
+use super::{Authority, flags, help};
 use crate::install::schema::Shape;
 
 /// What the command line asks for.
@@ -35,8 +35,15 @@ pub enum Command {
         /// Flags of the install configuration.
         flags: Vec<String>,
     },
+    /// Say what a running gateway is in the mesh, whom it knows and what goes on.
+    MeshStatus {
+        /// The URL of its API.
+        api: String,
+    },
     /// Replace a running gateway by a new one without a lost connection.
     Upgrade(Upgrade),
+    /// Do something with the mesh's authority.
+    Authority(Authority),
     /// Print the version.
     Version,
     /// Print this text.
@@ -106,13 +113,18 @@ impl Command {
             "help" => help::topic(rest.first().map(String::as_str)).map(Self::Help),
             word if is_help(word) => help::topic(None).map(Self::Help),
             "version" | "--version" | "-V" => Ok(Self::Version),
-            "check" | "explain" | "demo" | "healthcheck" | "upgrade" if asks_help => {
+            "ca" | "check" | "demo" | "explain" | "healthcheck" | "mesh" | "token" | "upgrade"
+                if asks_help =>
+            {
                 help::topic(Some(first)).map(Self::Help)
             }
+            "ca" => Authority::ca(rest).map(Self::Authority),
+            "token" => Authority::token(rest).map(Self::Authority),
             "check" => Ok(check(rest)),
             "healthcheck" => Ok(Self::Healthcheck { flags: rest.to_vec() }),
             "explain" => explain(rest).map(Self::Explain),
             "demo" => demo(rest).map(Self::Demo),
+            "mesh" => mesh(rest),
             "upgrade" => upgrade(rest).map(Self::Upgrade),
             word if word.starts_with('-') && asks_help => help::topic(None).map(Self::Help),
             word if word.starts_with('-') => Ok(Self::Run { flags: words.to_vec() }),
@@ -199,6 +211,23 @@ fn demo(words: &[String]) -> Result<Demo, String> {
     Ok(Demo { port: one("port"), api_port: one("api-port") })
 }
 
+fn mesh(words: &[String]) -> Result<Command, String> {
+    let status = clap::Command::new("status").arg(
+        Arg::new("api")
+            .long("api")
+            .value_parser(NonEmptyStringValueParser::new())
+            .default_value("http://localhost:8080"),
+    );
+    let command = clap::Command::new("portcullis mesh")
+        .disable_help_flag(true)
+        .subcommand_required(true)
+        .subcommand(status);
+    let matches = parse(command, words)?;
+    let below = matches.subcommand().map(|(_, matches)| matches);
+    let api = below.and_then(|it| it.get_one::<String>("api")).cloned().unwrap_or_default();
+    Ok(Command::MeshStatus { api })
+}
+
 fn upgrade(words: &[String]) -> Result<Upgrade, String> {
     let path = || value_parser!(PathBuf);
     let command = clap::Command::new("portcullis upgrade")
@@ -217,7 +246,7 @@ fn upgrade(words: &[String]) -> Result<Upgrade, String> {
     Ok(Upgrade { binary: one("binary"), control: one("control"), seconds })
 }
 
-fn parse(command: clap::Command, words: &[String]) -> Result<clap::ArgMatches, String> {
+pub(super) fn parse(command: clap::Command, words: &[String]) -> Result<clap::ArgMatches, String> {
     let words = words.iter().map(OsString::from);
     command.no_binary_name(true).try_get_matches_from(words).map_err(|it| it.to_string())
 }
@@ -316,6 +345,8 @@ mod tests {
             "demo --port x",
             "chek",
             "demo extra",
+            "mesh",
+            "mesh state",
             "upgrade --timeout 0",
             "upgrade a b",
             "help nothing",
@@ -338,8 +369,11 @@ mod tests {
             "check --help",
             "help explain",
             "demo -h",
+            "ca --help",
+            "token create --help",
             "healthcheck --help",
             "upgrade --help",
+            "mesh --help",
             "--ping --help",
             "help version",
         ] {
@@ -357,6 +391,13 @@ mod tests {
             parse("demo --port 1 --api-port 2"),
             Ok(Command::Demo(Demo { port: 1, api_port: 2 }))
         );
+    }
+
+    #[test]
+    fn the_mesh_is_asked_by_its_api() {
+        let api = |url: &str| Ok(Command::MeshStatus { api: url.to_owned() });
+        assert_eq!(parse("mesh status"), api("http://localhost:8080"));
+        assert_eq!(parse("mesh status --api http://a:1"), api("http://a:1"));
     }
 
     #[test]

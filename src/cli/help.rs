@@ -9,10 +9,13 @@ pub(super) fn topic(name: Option<&str>) -> Result<String, String> {
     match name {
         None => Ok(PROGRAM.to_owned()),
         Some("flags") => Ok(flags()),
+        Some("ca") => Ok(CA.to_owned()),
         Some("check") => Ok(CHECK.to_owned()),
         Some("explain") => Ok(EXPLAIN.to_owned()),
         Some("demo") => Ok(DEMO.to_owned()),
         Some("healthcheck") => Ok(HEALTHCHECK.to_owned()),
+        Some("mesh") => Ok(MESH.to_owned()),
+        Some("token") => Ok(TOKEN.to_owned()),
         Some("upgrade") => Ok(UPGRADE.to_owned()),
         Some("version") => Ok(VERSION.to_owned()),
         Some(other) => Err(unknown_command(other)),
@@ -60,8 +63,18 @@ fn flag(path: &str, field: &Field) -> String {
     format!("\n  --{path}{value}\n      {}\n", field.manual)
 }
 
-const COMMANDS: &[&str] =
-    &["check", "demo", "explain", "healthcheck", "help", "upgrade", "version"];
+const COMMANDS: &[&str] = &[
+    "ca",
+    "check",
+    "demo",
+    "explain",
+    "healthcheck",
+    "help",
+    "mesh",
+    "token",
+    "upgrade",
+    "version",
+];
 
 const PROGRAM: &str = "\
 portcullis takes requests from the world and sends each to the right server: an ingress gateway that
@@ -73,7 +86,10 @@ USAGE
   portcullis explain METHOD URL [-H HEADER]...  which router takes this request, and why
   portcullis demo                               see it work: sample back ends, configuration and API
   portcullis healthcheck [FLAGS]                ask a running gateway whether it is well
+  portcullis mesh status                        what a running gateway is in the mesh, and whom it knows
   portcullis upgrade [PROGRAM]                  replace a running gateway, losing no connection
+  portcullis ca init | rotate                   the mesh's authority: make it, replace its root
+  portcullis token create                       invite a machine into the mesh
   portcullis version                            print the version
   portcullis help [COMMAND | flags]             this text; more on a command; every flag
 
@@ -179,6 +195,16 @@ EXAMPLE
 Prints `OK: URL` and exits with 0, or exits with 1.
 ";
 
+const MESH: &str = "\
+portcullis mesh status says what a running gateway is in the mesh: its identities and how long they hold, the services
+and workloads that it knows, and its tunnels to other nodes.
+
+USAGE
+  portcullis mesh status [--api URL]
+
+  --api URL    the gateway's API: by default http://localhost:8080
+";
+
 const UPGRADE: &str = "\
 portcullis upgrade has a running gateway start its successor: the same program, or PROGRAM, with the same arguments and
 environment. The successor takes all listening sockets over; once it has its configuration and serves, the old gateway
@@ -194,6 +220,44 @@ USAGE
 
 Prints the new process id and exits with 0, or says why not and exits with 1. A gateway that is process 1 of a
 container refuses, as the container would end with it.
+";
+
+const CA: &str = "\
+portcullis ca looks after the authority that signs the identities of the mesh. It works on the authority's folder, which a
+running gateway with the role `control` notices.
+
+USAGE
+  portcullis ca init --trust-domain NAME [--directory FOLDER]
+  portcullis ca rotate [--directory FOLDER] [--timeout SECONDS] [--leaf-lifetime SECONDS] [--force]
+  portcullis ca rotate --status [--directory FOLDER]
+
+  --directory FOLDER       by default /var/lib/portcullis/mesh
+  --trust-domain NAME      the first part of every identity, such as corp.example
+  --timeout SECONDS        how long nodes may take to believe the new root: by default 60
+  --leaf-lifetime SECONDS  how long the gateway's certificates live, if it is not a day
+  --force                  leave silent nodes behind; what they hold fails from then on
+  --status                 say how far a rotation is
+
+`ca rotate` announces a new root, waits until every node that holds a certificate has said that it believes it, and lets
+it sign; one leaf's life later the gateway drops the old one. If a node is silent it stops and says which: nothing is
+lost, the old root still signs, and calling it again goes on.
+";
+
+const TOKEN: &str = "\
+portcullis token create invites a machine into the mesh: prints a token, which the machine's gateway reads from its
+tokenFile. It is for one node, lapses, and only the first key that comes with it is let in.
+
+USAGE
+  portcullis token create --node NAME --address HOST:PORT [--allow PATTERN]... [--ttl TIME] [--directory FOLDER]
+
+  --node NAME          the name of the node, which its gateway must have
+  --address HOST:PORT  where the gateway with the role `control` listens
+  --allow PATTERN      which accounts the node may speak for: by default 'ns/*/sa/*'; may be given again
+  --ttl TIME           how long the token is good, 24h at most: by default 10m
+  --directory FOLDER   the authority's: by default /var/lib/portcullis/mesh
+
+EXAMPLE
+  portcullis token create --node n2 --address 10.0.0.10:15012 --allow 'ns/shop/sa/*' > join
 ";
 
 const VERSION: &str = "\

@@ -10,11 +10,11 @@ use std::time::Duration;
 use ::http::HeaderValue;
 use bytes::{Bytes, BytesMut};
 use portcullis_middlewares::message::{Connection, Tls};
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::http::Http;
+use crate::http::serve::preface::{self, H2_PREFACE};
 use crate::http::serve::{Protocol, Session};
 use crate::http::settings::{Append, Settings};
 use crate::net::drain::{Drain, Hold};
@@ -22,6 +22,7 @@ use crate::net::memory::{self, Admitted, Bounded};
 use crate::net::proxy_protocol::{self, Trust};
 use crate::net::{pace, task};
 use crate::observe::Observer;
+use crate::snapshot::extension::Extension;
 use crate::tls::accept;
 use crate::tls::acme::challenges::Challenges;
 
@@ -41,6 +42,8 @@ pub struct Entrance {
     pub observer: Arc<Observer>,
     /// Proofs that authorities may ask for in handshakes.
     pub challenges: Option<Arc<Challenges>>,
+    /// Serves the connections instead, where it is not HTTP or TCP routers for whom they are.
+    pub taker: Option<Arc<dyn Extension>>,
 }
 
 /// How long a first byte may take where reading has no limit: nobody may wait for ever in silence.
@@ -94,6 +97,9 @@ impl Entrance {
         mut stream: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<()> {
+        if let Some(taker) = &self.taker {
+            return Arc::clone(taker).take(stream, peer).await;
+        }
         let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
         let mut addresses = (peer, stream.local_addr()?);
         // One limit for all that is waited for before the connection has found its taker.
@@ -177,7 +183,8 @@ impl Entrance {
         let mut protocol = Protocol::Http1;
         if may_be_h2 {
             let limit = self.settings.read_timeout.unwrap_or(FIRST_BYTE);
-            protocol = tokio::time::timeout(limit, preface(&mut stream, &mut prefix)).await??;
+            protocol =
+                tokio::time::timeout(limit, preface::read(&mut stream, &mut prefix)).await??;
         }
         let session = self.session(addresses, None);
         session.serve(Bounded::new(stream), prefix.freeze(), protocol).await;
@@ -204,24 +211,8 @@ impl Entrance {
 /// First byte of a TLS connection: a handshake record.
 const HANDSHAKE_RECORD: u8 = 0x16;
 
-/// RFC 9113 section 3.4.
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 fn address_header(ip: IpAddr) -> Option<HeaderValue> {
     HeaderValue::from_str(&ip.to_string()).ok()
-}
-
-/// Reads until the bytes are, or are not, the preface of h2.
-async fn preface(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Protocol> {
-    loop {
-        if read.len() >= H2_PREFACE.len() {
-            let is_h2 = read.starts_with(H2_PREFACE);
-            return Ok(if is_h2 { Protocol::Http2 } else { Protocol::Http1 });
-        }
-        if !H2_PREFACE.starts_with(read) || stream.read_buf(read).await? == 0 {
-            return Ok(Protocol::Http1);
-        }
-    }
 }
 
 #[cfg(test)]

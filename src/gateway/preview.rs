@@ -10,7 +10,8 @@ use portcullis_config::tree::Tree;
 use portcullis_config::{Problem, Routing};
 use portcullis_providers::{Kind as ProviderKind, Published, Weight, channel};
 
-use super::{context, internal};
+use super::context::context;
+use super::internal;
 use crate::install::Install;
 use crate::observe::Observer;
 use crate::reload::merge;
@@ -84,7 +85,10 @@ fn compile(
     let mut services = internal::Services::new(install, &observer);
     let context = context(install, &mut services).context("cannot prepare TLS")?;
     let defaults: Vec<_> = context.entry_points.iter().map(|(it, _)| it.clone()).collect();
-    let configuration = merge::merge(said, &defaults);
+    let mut configuration = merge::merge(said, &defaults);
+    if let Some(extension) = &context.extension {
+        extension.extend(&mut configuration);
+    }
     let (mut snapshot, _) = compiler::compile(&configuration, None, &context);
     for (name, _) in install.providers.served().into_iter().filter(|(name, _)| *name != "file") {
         soften(&mut snapshot.report, name);

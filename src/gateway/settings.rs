@@ -2,7 +2,9 @@
 
 use http::HeaderName;
 use portcullis_config::routing::http::ServersTransport as Settings;
-use portcullis_config::routing::http::{Domain, ForwardingTimeouts, Observability, RouterTls};
+use portcullis_config::routing::http::{
+    Domain, ForwardingTimeouts, Observability, RouterTls, Spiffe,
+};
 use portcullis_config::routing::tcp::{ServersTransport as TcpSettings, TransportTls};
 use portcullis_config::units::{Duration, IpRanges};
 use portcullis_middlewares::path::{EncodedCharacter, EncodedCharacters, Semicolons};
@@ -11,8 +13,8 @@ use crate::http::settings::{
     Aliases, Append, Forwarded, Http2, Sanitize, Settings as HttpSettings,
 };
 use crate::install::{
-    self, AliasHeadersStrategy, EntryPoint, INTERNAL_ENTRY_POINT, Install, ServersTransport,
-    TcpServersTransport, TraceVerbosity,
+    self, AliasHeadersStrategy, EntryPoint, EntryPointKind, INTERNAL_ENTRY_POINT, Install,
+    ServersTransport, TcpServersTransport, TraceVerbosity,
 };
 use crate::net::proxy_protocol::Trust;
 use crate::snapshot::configuration::{ByDefault, EntryPointDefaults};
@@ -28,8 +30,8 @@ pub(super) fn defaults(
     install: &Install,
 ) -> EntryPointDefaults {
     let any_default = install.entry_points.values().any(|entry_point| entry_point.as_default);
-    let by_default =
-        if any_default { entry_point.as_default } else { name != INTERNAL_ENTRY_POINT };
+    let public = name != INTERNAL_ENTRY_POINT && entry_point.kind == EntryPointKind::Public;
+    let by_default = if any_default { entry_point.as_default } else { public };
     let tls = entry_point.http.tls.as_ref().map(|tls| RouterTls {
         options: tls.options.clone(),
         cert_resolver: tls.cert_resolver.clone(),
@@ -170,10 +172,15 @@ pub(super) fn default_tcp_transport(settings: &TcpServersTransport) -> TcpSettin
         tls: settings.tls.as_ref().map(|tls| TransportTls {
             insecure_skip_verify: tls.insecure_skip_verify,
             root_cas: tls.root_cas.clone(),
+            spiffe: tls.spiffe.as_ref().map(spiffe),
             ..TransportTls::default()
         }),
         ..defaults
     }
+}
+
+fn spiffe(settings: &install::SpiffeIdentities) -> Spiffe {
+    Spiffe { ids: settings.ids.clone(), trust_domain: settings.trust_domain.clone() }
 }
 
 /// The transport of services that name none.
@@ -183,6 +190,7 @@ pub(super) fn default_transport(settings: &ServersTransport) -> Settings {
         insecure_skip_verify: settings.insecure_skip_verify,
         root_cas: settings.root_cas.clone(),
         max_idle_conns_per_host: settings.max_idle_conns_per_host,
+        spiffe: settings.spiffe.as_ref().map(spiffe),
         forwarding_timeouts: Some(ForwardingTimeouts {
             dial_timeout: timeouts.dial_timeout,
             response_header_timeout: timeouts.response_header_timeout,

@@ -10,6 +10,7 @@ use socket2::{Socket, Type};
 
 use crate::cli::Activation;
 use crate::install::{EntryPoint, Host};
+use crate::net::handover::{self, Succession, Tell};
 use crate::net::listen::{self, Sharing};
 
 /// The listening sockets of this process, by the name of their entry point.
@@ -19,7 +20,34 @@ pub(super) struct Sockets {
     /// Names of those whose address systemd chose.
     pub(super) activated: Vec<String>,
     /// One of each socket that is open, for the gateway that follows this one.
-    pub(super) kept: Vec<(String, OwnedFd)>,
+    kept: Vec<(String, OwnedFd)>,
+    /// Those who read from UDP sockets, by the name of the socket: they are told when somebody else does.
+    readers: Vec<(String, Tell)>,
+}
+
+/// Where UDP sockets are to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// `None` = all addresses.
+    pub(super) host: Option<IpAddr>,
+    pub(super) port: u16,
+    pub(super) sharing: Sharing,
+}
+
+impl Place {
+    /// Where an entry point wants to be.
+    pub(super) fn of(entry_point: &EntryPoint) -> io::Result<Self> {
+        let (host, port) = (host(entry_point)?, entry_point.address.port());
+        Ok(Self { host, port, sharing: sharing(entry_point) })
+    }
+}
+
+/// What the next gateway is started with.
+pub(super) struct Estate {
+    /// Sockets, with the names that they are handed over by.
+    pub(super) sockets: Vec<(String, OwnedFd)>,
+    /// Our ends of the passages among them.
+    passages: Vec<OwnedFd>,
 }
 
 /// Descriptor of the first socket that is handed over (sd_listen_fds, 3).
@@ -55,11 +83,11 @@ impl Sockets {
         let host = host(entry_point);
         let found = self.take(name, |socket| {
             socket.r#type().is_ok_and(|kind| kind == Type::STREAM)
-                && (chosen_by_systemd || fits(socket, &host, entry_point.address.port()))
+                && (chosen_by_systemd
+                    || fits(socket, host.as_ref().ok(), entry_point.address.port()))
         });
         let opened = if found.is_empty() {
-            let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
-            listen::bind(host?, entry_point.address.port(), count, sharing)?
+            listen::bind(host?, entry_point.address.port(), count, sharing(entry_point))?
         } else {
             found.into_iter().map(TcpListener::from).collect()
         };
@@ -70,6 +98,60 @@ impl Sockets {
         let more = opened.iter().cycle().take(count).skip(opened.len());
         let more: io::Result<Vec<TcpListener>> = more.map(TcpListener::try_clone).collect();
         Ok(opened.into_iter().chain(more?).collect())
+    }
+
+    /// UDP sockets for an entry point, each with the reader before this one and word of the one after: datagrams of one
+    /// client always come to the same of them. There are `count`, or as many as the gateway before this one had: one more
+    /// would take clients from the others.
+    pub(super) fn open_udp(
+        &mut self,
+        name: &str,
+        place: Place,
+        count: usize,
+    ) -> io::Result<Vec<(UdpSocket, Succession)>> {
+        let chosen_by_systemd = self.activated.iter().any(|it| it == name);
+        let found = self.take(name, |socket| {
+            socket.r#type().is_ok_and(|kind| kind == Type::DGRAM)
+                && (chosen_by_systemd || fits(socket, Some(&place.host), place.port))
+        });
+        let passages = self.take(name, handover::is_passage);
+        let (opened, passages): (Vec<UdpSocket>, Vec<Socket>) = if found.is_empty() {
+            // The gateway before this one reads on from sockets that nobody takes over.
+            drop(passages);
+            (listen::bind_udp(place.host, place.port, count, place.sharing)?, Vec::new())
+        } else {
+            (found.into_iter().map(UdpSocket::from).collect(), passages)
+        };
+        let mut befores = passages.into_iter().map(OwnedFd::from);
+        let mut sockets = Vec::with_capacity(opened.len());
+        for socket in opened {
+            self.keep(name, socket.try_clone()?.into());
+            let (succession, tell) = Succession::new(befores.next());
+            self.readers.push((name.to_owned(), tell));
+            sockets.push((socket, succession));
+        }
+        Ok(sockets)
+    }
+
+    /// All that the gateway after this one needs, with a new passage to each reader of this one.
+    pub(super) fn estate(&self) -> io::Result<Estate> {
+        let copy = |(name, socket): &(String, OwnedFd)| Ok((name.clone(), socket.try_clone()?));
+        let sockets: io::Result<Vec<_>> = self.kept.iter().map(copy).collect();
+        let mut estate = Estate { sockets: sockets?, passages: Vec::new() };
+        for (name, _) in &self.readers {
+            let (ours, theirs) = handover::passage()?;
+            estate.sockets.push((name.clone(), theirs));
+            estate.passages.push(ours);
+        }
+        Ok(estate)
+    }
+
+    /// The gateway after this one has its sockets, and reads from them.
+    pub(super) fn hand_over(&mut self, estate: Estate) {
+        self.kept.clear();
+        for ((_, reader), passage) in self.readers.iter().zip(estate.passages) {
+            reader.tell(passage);
+        }
     }
 
     /// The inherited sockets of this name that `fits` accepts.
@@ -92,9 +174,9 @@ impl Sockets {
 }
 
 /// Whether a socket of the gateway before this one listens where the entry point says now.
-fn fits(socket: &Socket, host: &io::Result<Option<IpAddr>>, port: u16) -> bool {
+fn fits(socket: &Socket, host: Option<&Option<IpAddr>>, port: u16) -> bool {
     let address = socket.local_addr().ok().and_then(|address| address.as_socket());
-    let (Some(address), Ok(host)) = (address, host) else { return false };
+    let (Some(address), Some(host)) = (address, host) else { return false };
     let same_host = match host {
         Some(ip) => address.ip() == *ip,
         None => address.ip().is_unspecified(),
@@ -129,10 +211,8 @@ pub(super) fn notify(socket: Option<&str>, state: &str) {
     }
 }
 
-/// `count` sockets for a UDP entry point. Datagrams of one client always come to the same one.
-pub(super) fn open_udp(entry_point: &EntryPoint, count: usize) -> io::Result<Vec<UdpSocket>> {
-    let sharing = if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused };
-    listen::bind_udp(host(entry_point)?, entry_point.address.port(), count, sharing)
+fn sharing(entry_point: &EntryPoint) -> Sharing {
+    if entry_point.reuse_port { Sharing::Allowed } else { Sharing::Refused }
 }
 
 fn host(entry_point: &EntryPoint) -> io::Result<Option<IpAddr>> {

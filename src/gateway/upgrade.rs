@@ -80,11 +80,15 @@ impl Upgrades {
         let program = started.ok_or("nobody said how this program was started")?;
         let shown = PathBuf::from(&program);
         tracing::info!("upgrade: {} is started and takes over once it is ready", shown.display());
-        let successor = successor::start(&program, &self.sockets)?;
+        let estate = self.sockets.estate();
+        let mut estate = estate.map_err(|error| format!("sockets cannot be copied: {error}"))?;
+        let sockets = std::mem::take(&mut estate.sockets);
+        let successor = successor::start(&program, sockets, &self.sockets.activated)?;
         let process = successor.ready_within(wish.patience).await?;
-        // Both accept now, from the same queues; this one stops without touching them.
+        // Both accept now, from the same queues; this one stops without touching them. Datagrams have one reader at a
+        // time: those of the successor begin when they are told.
         listen::hand_over();
-        self.sockets.kept.clear();
+        self.sockets.hand_over(estate);
         notify(self.notify.as_deref(), &format!("MAINPID={process}"));
         Ok(process)
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use portcullis_middlewares::message::between::ATTEMPT;
 
 use super::settings::Forwarded;
 
@@ -20,8 +21,20 @@ const CERTIFICATE_FACTS: HeaderName = HeaderName::from_static("x-forwarded-tls-c
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Headers that only the gateway, or a peer it trusts, may say.
-const MANAGED: [HeaderName; 11] =
-    [FOR, HOST, PORT, PROTO, PREFIX, SERVER, URI, METHOD, CERTIFICATE, CERTIFICATE_FACTS, REAL_IP];
+const MANAGED: [HeaderName; 12] = [
+    FOR,
+    HOST,
+    PORT,
+    PROTO,
+    PREFIX,
+    SERVER,
+    URI,
+    METHOD,
+    CERTIFICATE,
+    CERTIFICATE_FACTS,
+    REAL_IP,
+    ATTEMPT,
+];
 
 /// What is the same for all requests of one connection.
 #[derive(Clone, Debug)]

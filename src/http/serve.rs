@@ -4,6 +4,7 @@ mod http1;
 mod http2;
 #[cfg(feature = "http3")]
 pub mod http3;
+pub mod preface;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -93,9 +94,12 @@ impl<H: Handler> Session<H> {
                 http1::drained(guarded, drain).await;
             }
             Protocol::Http2 => {
-                let connection = self.serve_http2(stream, Arc::clone(&activity));
+                let limited = self.settings.keep_alive_requests.is_some()
+                    || self.settings.keep_alive_time.is_some();
+                let spent = limited.then(Arc::default);
+                let connection = self.serve_http2(stream, Arc::clone(&activity), spent.as_ref());
                 let guarded = Guarded { connection, activity, limits, watch };
-                self.drive_http2(guarded).await;
+                self.drive_http2(guarded, spent).await;
             }
         }
     }

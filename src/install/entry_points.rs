@@ -51,6 +51,21 @@ pub struct EntryPoint {
     /// What is observed here unless a router says otherwise.
     #[serde(skip_serializing_if = "zero")]
     pub observability: Option<Observability>,
+    /// What arrives there; never configured.
+    #[serde(skip)]
+    pub kind: EntryPointKind,
+}
+
+/// What arrives at an entry point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EntryPointKind {
+    /// Whoever can reach it.
+    #[default]
+    Public,
+    /// Workloads of this node, on their way into the mesh.
+    MeshOut,
+    /// Tunnels of other nodes.
+    MeshIn,
 }
 
 impl Default for EntryPoint {
@@ -75,6 +90,7 @@ impl EntryPoint {
             http3: None,
             udp: Udp::default(),
             observability: None,
+            kind: EntryPointKind::Public,
         }
     }
 }

@@ -7,7 +7,7 @@ use portcullis_config::units::{Duration, FileOrContent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::zero;
+use super::{WorkloadApi, zero};
 
 /// How HTTP servers are reached by services that name no transport (`default@internal`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -130,6 +130,18 @@ pub struct Spiffe {
     /// Its address, such as `unix:///run/agent.sock`.
     #[serde(rename = "workloadAPIAddr", skip_serializing_if = "zero")]
     pub workload_api_addr: String,
+}
+
+impl Spiffe {
+    /// Whether there is an address. Traefik: without one there is no SPIFFE.
+    pub fn is_on(&self) -> bool {
+        !self.workload_api_addr.is_empty()
+    }
+
+    /// The address, understood.
+    pub fn address(&self) -> Result<WorkloadApi, String> {
+        WorkloadApi::parse(&self.workload_api_addr)
+    }
 }
 
 /// How names in TLS options and `HostSNI` rules follow DNS aliases.

@@ -17,11 +17,11 @@ pub const UNSERVED: &[&str] = &[
     "hostResolver",
     "log.compress",
     "log.otlp",
+    "mesh.dns",
     "metrics.datadog",
     "metrics.influxDB2",
     "metrics.otlp",
     "metrics.statsD",
-    "ocsp",
     "providers.consul",
     "providers.consulCatalog",
     "providers.ecs",
@@ -38,9 +38,6 @@ pub const UNSERVED: &[&str] = &[
     "providers.rest",
     "providers.swarm",
     "providers.zooKeeper",
-    "serversTransport.spiffe",
-    "spiffe",
-    "tcpServersTransport.tls.spiffe",
     "tracing",
 ];
 

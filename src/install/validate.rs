@@ -7,7 +7,9 @@ use portcullis_config::units::IpRanges;
 use portcullis_providers::Kind as ProviderKind;
 
 use super::providers::PRECEDENCE;
-use super::{EntryPoint, Install, Protocol};
+use super::{
+    EntryPoint, EntryPointKind, IdentitySource, Install, Mesh, MeshRole, Protocol, Spiffe,
+};
 
 /// Every defect of `install`; `tree` tells the places.
 pub(super) fn problems(install: &Install, tree: &Tree, activated: &[&str]) -> Vec<Problem> {
@@ -19,7 +21,11 @@ pub(super) fn problems(install: &Install, tree: &Tree, activated: &[&str]) -> Ve
     check.internal_services();
     check.providers();
     check.resolvers();
+    check.spiffe();
     check.exporters();
+    if let Some(mesh) = &install.mesh {
+        check.mesh(mesh);
+    }
     check.problems
 }
 
@@ -55,7 +61,8 @@ impl Check<'_> {
 
     fn entry_point(&mut self, name: &str, entry_point: &EntryPoint, activated: &[&str]) {
         let path = ["entryPoints", name];
-        if entry_point.address.is_unset() && !activated.contains(&name) {
+        let public = entry_point.kind == EntryPointKind::Public;
+        if public && entry_point.address.is_unset() && !activated.contains(&name) {
             let expected = "an address is required, `[host]:port`, such as `:80`";
             self.error(&[path[0], path[1], "address"], expected);
         }
@@ -244,6 +251,59 @@ impl Check<'_> {
                     self.error(&path, "expected the URL of a responder");
                 }
             }
+        }
+    }
+
+    fn mesh(&mut self, mesh: &Mesh) {
+        let fits = |text: &str| {
+            let allowed =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+            !text.is_empty() && text.chars().all(allowed)
+        };
+        if !fits(&mesh.trust_domain) {
+            let message = "expected a name of lower-case letters, digits, `.`, `-` and `_`, such as `corp.example`";
+            self.error(&["mesh", "trustDomain"], message);
+        }
+        let name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if !mesh.node.chars().all(name) {
+            let message =
+                format!("`{}` is no name of letters, digits, `.`, `-` and `_`", mesh.node);
+            self.error(&["mesh", "node"], message);
+        }
+        let obtains = mesh.has(MeshRole::Control) || mesh.join.is_some();
+        if mesh.identity.source == IdentitySource::Builtin && !obtains {
+            let message = "source `builtin` needs the role `control`, or `mesh.join`";
+            self.error(&["mesh", "identity"], message);
+        }
+        let mut seen = Vec::new();
+        for (index, upstream) in mesh.upstreams.iter().enumerate() {
+            let index = index.to_string();
+            let path = |field| ["mesh", "upstreams", index.as_str(), field];
+            if upstream.service.is_empty() {
+                self.error(
+                    &path("service"),
+                    "the name of a service is required, such as `web.default`",
+                );
+            }
+            if upstream.port == 0 {
+                self.error(&path("port"), "the port of the service is required");
+            }
+            if upstream.listen.is_unset() {
+                self.error(&path("listen"), "an address is required, such as `127.0.0.1:9001`");
+            }
+            let named = upstream.entry_point();
+            if seen.contains(&named) {
+                let message = "the same service, port and account as another upstream";
+                self.error(&path("service"), message);
+            }
+            seen.push(named);
+        }
+    }
+
+    fn spiffe(&mut self) {
+        let spiffe = self.install.spiffe.as_ref().filter(|spiffe| spiffe.is_on());
+        if let Some(Err(message)) = spiffe.map(Spiffe::address) {
+            self.error(&["spiffe", "workloadAPIAddr"], message);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod cells;
 mod key;
+pub mod middlewares;
 pub mod prometheus;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use portcullis_config::pieces::Pieces;
 use portcullis_config::problem::Kind;
 use portcullis_config::routing::http::{Observability, Router};
+use portcullis_config::routing::mesh::Mesh;
 use portcullis_config::routing::tcp;
 use portcullis_config::routing::tls::Tls;
 use portcullis_config::{Name, Problem, Routing};
@@ -22,7 +23,7 @@ pub fn merge(
     let mut merged = Configuration::default();
     let (mut copies, pieces) = (HashMap::new(), Pieces::begin());
     for (provider, published) in said {
-        let Routing { http, tcp, udp, tls, places } = &published.routing;
+        let Routing { http, tcp, udp, tls, mesh, places } = &published.routing;
         merged.places.push((Arc::clone(provider), Arc::clone(places)));
         merged.routers.reserve(http.routers.len());
         for (name, router) in &http.routers {
@@ -46,6 +47,7 @@ pub fn merge(
             merged.problems.push(qualify_problem(problem.clone(), provider));
         }
         merge_tls(&mut merged, tls, provider);
+        merge_mesh(&mut merged, mesh, provider);
     }
     adopt(&mut merged.routers, &copies);
     bind_by_default(&mut merged.tcp.routers, entry_points);
@@ -87,7 +89,13 @@ fn bind_by_default(
 fn qualify_problem(mut problem: Problem, provider: &str) -> Problem {
     let named = !matches!(
         problem.about.kind,
-        Kind::File | Kind::Container | Kind::Provider | Kind::Install | Kind::EntryPoint
+        Kind::File
+            | Kind::Container
+            | Kind::Provider
+            | Kind::Install
+            | Kind::EntryPoint
+            | Kind::MeshService
+            | Kind::MeshNode
     );
     let is_default = problem.about.name == "default";
     let global = matches!(problem.about.kind, Kind::TlsOptions | Kind::TlsStore) && is_default;
@@ -198,6 +206,41 @@ fn merge_tls(merged: &mut Configuration, tls: &Tls, provider: &str) {
     for (name, store) in &tls.stores {
         merged.tls.stores.insert(name.clone(), store.clone());
     }
+}
+
+/// Workloads and policies belong to their provider. Services and nodes have one name in the whole mesh: the first one of
+/// a name stays, so that no provider can take over what another one serves.
+fn merge_mesh(merged: &mut Configuration, mesh: &Mesh, provider: &str) {
+    extend_text(&mut merged.mesh.workloads, &mesh.workloads, provider);
+    extend_text(&mut merged.mesh.policies, &mesh.policies, provider);
+    for (name, service) in &mesh.services {
+        let mut service = service.clone();
+        let all = service.workloads.iter_mut();
+        for reference in
+            all.chain(&mut service.middlewares.client).chain(&mut service.middlewares.server)
+        {
+            *reference = Name::qualify(reference, provider).to_string();
+        }
+        if merged.mesh.services.contains_key(name) {
+            merged.problems.push(defined_before(Kind::MeshService, name));
+        } else {
+            merged.mesh.services.insert(name.clone(), service);
+        }
+    }
+    for (name, node) in &mesh.nodes {
+        match merged.mesh.nodes.get(name) {
+            Some(known) if known != node => {
+                merged.problems.push(defined_before(Kind::MeshNode, name));
+            }
+            Some(_) => {}
+            None => drop(merged.mesh.nodes.insert(name.clone(), node.clone())),
+        }
+    }
+}
+
+fn defined_before(kind: Kind, name: &str) -> Problem {
+    let message = "another provider defines it, too; the first one is used";
+    Problem::warning(kind, name, message)
 }
 
 /// Traefik: options or a store called `default` that two providers define are nobody's.

@@ -196,7 +196,10 @@ impl Reload {
             .iter()
             .filter_map(|said| Some((Arc::clone(&said.provider), said.published.clone()?)))
             .collect();
-        let configuration = merge::merge(&said, &self.defaults);
+        let mut configuration = merge::merge(&said, &self.defaults);
+        if let Some(extension) = &self.context.extension {
+            extension.extend(&mut configuration);
+        }
         let weight = std::mem::replace(&mut self.weight, Weight::IfDifferent);
         if weight == Weight::IfDifferent && self.applied.as_ref() == Some(&configuration) {
             return;
@@ -210,6 +213,9 @@ impl Reload {
         prepared.publish();
         self.context.tls.acme().want(snapshot.wanted.clone());
         self.live.store(Arc::new(snapshot));
+        if let Some(extension) = &self.context.extension {
+            extension.published(&configuration);
+        }
         let names = configuration.routers.keys().map(Name::shared).collect();
         let services = configuration.services.keys().map(Name::shared).collect();
         self.observer.reloaded(&names, &services);

@@ -25,10 +25,12 @@ use portcullis_middlewares::chain::BoxedService;
 use self::named::Named;
 use super::Snapshot;
 use super::configuration::{Configuration, EntryPointDefaults};
+use super::extension::Extension;
 use super::kept::Kept;
 use super::report::{self, Item, Report, Status};
 use crate::observe::series::EntryPointSeries;
 use crate::tls::configurations::{Configurations, Conflicts, Prepared};
+use crate::tls::spiffe::Holder;
 use crate::upstream::service::Service;
 
 /// What a compile needs besides the configuration; the same for the life of the process.
@@ -45,8 +47,12 @@ pub struct Context {
     pub default_tcp_transport: TcpServersTransport,
     /// The TLS configurations of the process.
     pub tls: Configurations,
+    /// The identities that an agent gives the process, where there is one.
+    pub spiffe: Option<Arc<Holder>>,
     /// What happens to routers that want different TLS options for one host.
     pub conflicts: Conflicts,
+    /// The mesh, if this process has a part in one.
+    pub extension: Option<Arc<dyn Extension>>,
 }
 
 /// Compiles `configuration`. The TLS part waits for its publication beside the swap of the snapshot.
@@ -61,6 +67,10 @@ pub fn compile(
     let mut compiling = Compiling::new(configuration, context, old);
     for problem in prepared.problems() {
         compiling.list(problem.clone());
+    }
+    if context.extension.is_none() && !configuration.mesh.is_empty() {
+        let message = "`mesh` has no effect: the install configuration has no section `mesh`";
+        compiling.list(Problem::warning(Kind::Provider, "", message));
     }
     compiling.compile_services();
     compiling.check_middlewares();

@@ -8,7 +8,7 @@ use portcullis_config::routing::http::{
     Middleware, Observability, Router, RouterTls, ServersTransport, Service,
 };
 use portcullis_config::routing::places::Places;
-use portcullis_config::routing::{tcp, tls, udp};
+use portcullis_config::routing::{mesh, tcp, tls, udp};
 use portcullis_config::{Name, Problem};
 
 /// The configuration of all providers in one. Routers stand in the order that breaks ties of priority.
@@ -28,6 +28,8 @@ pub struct Configuration {
     pub udp: udp::Udp,
     /// Certificates, options by qualified name (`default` stays bare), stores.
     pub tls: tls::Tls,
+    /// The mesh: workloads and policies by full name, services and nodes by the name that they have in the whole mesh.
+    pub mesh: mesh::Mesh,
     /// Defects found by providers and by the merge, with full names.
     pub problems: Vec<Problem>,
     /// Where the objects of each provider stand.

@@ -58,7 +58,12 @@ impl Balancer {
             let known = servers.iter().find(|server| *server.address == *config.address);
             servers.push(Arc::new(Server {
                 address: config.address.as_str().into(),
-                place: Place { host: bare.into(), name: host(bare), port },
+                place: Place {
+                    host: bare.into(),
+                    name: host(bare),
+                    port,
+                    tunnel: config.tunnel.clone(),
+                },
                 security: if config.tls { Security::Tls } else { Security::Plain },
                 transport: Arc::clone(transport),
                 standing: match known {

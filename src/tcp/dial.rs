@@ -11,7 +11,8 @@ use super::transport::Transport;
 use crate::net::proxy_protocol::write;
 use crate::tls::client::{self, Offer};
 pub use crate::upstream::dial::{DialError, Stream};
-use crate::upstream::dial::{TLS_LIMIT, tcp};
+use crate::upstream::dial::{TLS_LIMIT, tcp, tunnelled};
+use crate::upstream::endpoint::host_and_port;
 
 /// For whom a server is dialled.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,9 @@ pub(super) async fn dial_place(
     from: From,
 ) -> Result<Stream, DialError> {
     let name = || shown.to_owned();
+    if transport.dialer.is_some() || place.tunnel.is_some() {
+        return Box::pin(through_tunnel(place, shown, transport, from)).await;
+    }
     let connect = async {
         let mut stream = tcp(&place.name, place.port, transport.keep_alive).await?;
         if let Some(version) = transport.proxy_protocol {
@@ -58,6 +62,26 @@ pub(super) async fn dial_place(
     let shaken = shaken.ok_or_else(|| DialError::Timeout(name()))?;
     let (stream, _) = shaken.map_err(|error| DialError::Tls(name(), error))?;
     Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// The mesh tells the other end who the client is; there is no PROXY header and no TLS of the server's own.
+async fn through_tunnel(
+    place: &Place,
+    shown: &str,
+    transport: &Transport,
+    from: From,
+) -> Result<Stream, DialError> {
+    let client = match from {
+        From::Client(source, _) => Some(source),
+        From::Gateway => None,
+    };
+    let target = host_and_port(&place.host, place.port);
+    let dial = tunnelled(transport.dialer.as_ref(), place.tunnel.as_ref(), &target, client);
+    match within(transport.dial_timeout, dial).await {
+        Some(Ok(stream)) => Ok(Stream::Tunnel(stream)),
+        Some(Err(error)) => Err(DialError::Connect(shown.to_owned(), error)),
+        None => Err(DialError::Timeout(shown.to_owned())),
+    }
 }
 
 /// What `work` comes to, or `None` if it takes longer than `limit`.

@@ -120,6 +120,10 @@ where
     match &mut reached {
         Stream::Plain(stream) => copy::both(client, stream, linger, &mut copied.copied).await,
         Stream::Tls(stream) => copy::both(client, &mut **stream, linger, &mut copied.copied).await,
+        // Boxed: every connection would have room for it.
+        Stream::Tunnel(stream) => {
+            Box::pin(copy::both(client, stream, linger, &mut copied.copied)).await;
+        }
     }
 }
 

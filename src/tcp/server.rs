@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use portcullis_config::routing::mesh::Tunnel;
+
 use super::counts::Counts;
 use super::transport::Transport;
 use crate::upstream::resolve::Host;
@@ -35,6 +37,8 @@ pub struct Place {
     pub name: Arc<Host>,
     /// The port.
     pub port: u16,
+    /// How the mesh reaches it.
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 /// Whether a server wants TLS.

@@ -1,5 +1,6 @@
 //! `Transport`: how TCP servers are reached, compiled from a `serversTransport`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_config::problem::{Kind, Problem};
@@ -9,6 +10,8 @@ use portcullis_config::routing::{http, tcp};
 use crate::net::copy::Linger;
 use crate::net::proxy_protocol::write::Version;
 use crate::tls::client::ClientTls;
+use crate::tls::spiffe::Holder;
+use crate::upstream::dial::Dial;
 
 /// How TCP servers are reached.
 #[derive(Debug)]
@@ -23,18 +26,24 @@ pub struct Transport {
     pub proxy_protocol: Option<Version>,
     /// For servers that want TLS.
     pub tls: ClientTls,
+    /// Reaches servers behind tunnels; without it servers are connected to directly.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 impl Transport {
-    /// Compiles `settings`, called `name` in problems. `None` comes with an error problem; services that use the transport
-    /// are broken then.
-    pub fn compile(name: &str, settings: &ServersTransport) -> (Option<Self>, Vec<Problem>) {
+    /// Compiles `settings`, called `name` in problems; `holder` has our SPIFFE identities, if we may have any. `None` comes
+    /// with an error problem; services that use the transport are broken then.
+    pub fn compile(
+        name: &str,
+        settings: &ServersTransport,
+        holder: Option<&Arc<Holder>>,
+    ) -> (Option<Self>, Vec<Problem>) {
         let kind = Kind::TcpServersTransport;
         let version = match settings.proxy_protocol.as_ref().map(version).transpose() {
             Ok(version) => version,
             Err(message) => return (None, vec![Problem::error(kind, name, message)]),
         };
-        let (tls, mut problems) = ClientTls::compile(name, &trust(settings));
+        let (tls, mut problems) = ClientTls::compile(name, &trust(settings), holder);
         for problem in &mut problems {
             problem.about.kind = kind;
         }
@@ -47,8 +56,14 @@ impl Transport {
             },
             proxy_protocol: version,
             tls,
+            dialer: None,
         });
         (transport, problems)
+    }
+
+    /// The same transport, by this dialer.
+    pub fn by(self, dialer: Option<Arc<dyn Dial>>) -> Self {
+        Self { dialer, ..self }
     }
 
     /// Whether the files that `settings`, from which this was compiled, names still hold what they did.
@@ -114,7 +129,7 @@ mod tests {
     use super::*;
 
     fn compile(settings: &ServersTransport) -> Result<Transport, String> {
-        let (transport, problems) = Transport::compile("t@file", settings);
+        let (transport, problems) = Transport::compile("t@file", settings, None);
         let error = problems.first().map(ToString::to_string).unwrap_or_default();
         transport.ok_or(error)
     }

@@ -17,7 +17,7 @@ pub mod challenges;
 mod dns;
 mod environment;
 mod failure;
-mod https;
+pub(super) mod https;
 mod key;
 pub mod names;
 mod office;
@@ -40,16 +40,19 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 pub use self::board::{Orders, Standing, State};
+pub(crate) use self::storage::write::replace as replace_file;
 
 use self::board::Board;
 use self::challenges::Challenges;
 use self::names::Names;
 use self::office::Office;
-use self::rounds::Rounds;
+use self::rounds::{Life, Rounds};
 use self::settings::Settings;
 use self::storage::Storage;
 use super::offered::Offered;
 use crate::install::{self, CertificatesResolver};
+use crate::net::drain::Drain;
+use crate::net::stage::Staged;
 use crate::net::task;
 
 /// A certificate that is wanted.
@@ -75,6 +78,8 @@ pub struct Acme {
     offered: Offered,
     /// What was said of wishes that cannot be met, so that each is said once.
     said: Mutex<HashSet<String>>,
+    /// Resolvers that have not looked into their storage yet.
+    unread: watch::Sender<usize>,
 }
 
 struct Resolver {
@@ -97,6 +102,7 @@ impl Acme {
             board: Arc::default(),
             offered: offered.clone(),
             said: Mutex::default(),
+            unread: watch::Sender::new(0),
         };
         let mut storages: HashMap<String, Arc<dyn Storage>> = HashMap::new();
         for (name, resolver) in resolvers {
@@ -131,11 +137,13 @@ impl Acme {
             acme.resolvers.insert(name.as_str().into(), Resolver { office, wanted, remarks });
         }
         challenges.look_in(storages.into_values().collect());
+        acme.unread.send_replace(acme.resolvers.len());
         acme
     }
 
-    /// Begins to obtain certificates, on the control runtime.
-    pub fn start(&self) {
+    /// Serves stored certificates, and obtains others while this process is the one that serves; on the control runtime.
+    /// Orders that run when another process takes over are held on to.
+    pub fn start(&self, staged: &Staged, drain: &Drain) {
         for (name, reason) in &self.broken {
             tracing::error!(resolver = name, "the certificates resolver obtains nothing: {reason}");
         }
@@ -145,14 +153,23 @@ impl Acme {
             }
             let (office, offered) = (Arc::clone(&resolver.office), self.offered.clone());
             let wanted = resolver.wanted.subscribe();
+            let unread = self.unread.clone();
+            let read = move || unread.send_modify(|left| *left = left.saturating_sub(1));
+            let life = Life { staged: staged.clone(), drain: drain.clone(), read: Box::new(read) };
             let rounds = Rounds::new(office, offered, Arc::clone(&self.board), wanted);
             let name = Arc::clone(name);
             task::spawn_control(async move {
-                if AssertUnwindSafe(rounds.run()).catch_unwind().await.is_err() {
+                if AssertUnwindSafe(rounds.run(life)).catch_unwind().await.is_err() {
                     tracing::error!(resolver = %name, "the certificates resolver panicked and obtains nothing more");
                 }
             });
         }
+    }
+
+    /// Waits until every resolver has looked into its storage once, and what is there serves.
+    pub async fn until_read(&self) {
+        // The sender is this one's own.
+        drop(self.unread.subscribe().wait_for(|left| *left == 0).await);
     }
 
     /// Replaces what is wanted. Wishes that cannot be met are said, each once.

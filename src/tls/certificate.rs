@@ -17,13 +17,23 @@ use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::x509::X509Name;
 
 use super::pem::Source;
+use crate::net::live::Live;
 
 /// A certificate chain with its key.
 #[derive(Debug)]
 pub struct Certificate {
     key: Arc<CertifiedKey>,
+    stapled: Live<Option<Stapled>>,
     names: Vec<String>,
     facts: Facts,
+}
+
+/// A certificate with an OCSP answer.
+#[derive(Debug)]
+struct Stapled {
+    key: Arc<CertifiedKey>,
+    /// In seconds since 1970.
+    until: i64,
 }
 
 impl Certificate {
@@ -55,7 +65,7 @@ impl Certificate {
                       ECDSA (P-256, P-384, P-521) or Ed25519"
                     .to_owned(),
             })?;
-        Ok(Self { key: Arc::new(key), names, facts })
+        Ok(Self { key: Arc::new(key), stapled: Live::new(Arc::new(None)), names, facts })
     }
 
     /// Takes PEM texts as resolvers store them; the message never holds any of the key.
@@ -75,9 +85,27 @@ impl Certificate {
         self.names.iter().any(|name| name == host || Some(name) == wildcard.as_ref())
     }
 
-    /// What rustls offers.
+    /// The chain and the key.
     pub(super) fn key(&self) -> &Arc<CertifiedKey> {
         &self.key
+    }
+
+    /// What rustls offers: the chain and the key, with the OCSP answer if there is one that still holds.
+    pub(super) fn offer(&self) -> Arc<CertifiedKey> {
+        let holds = |it: &&Stapled| jiff::Timestamp::now().as_second() < it.until;
+        self.stapled.with(|stapled| {
+            let stapled = stapled.as_ref().filter(holds);
+            Arc::clone(stapled.map_or(&self.key, |stapled| &stapled.key))
+        })
+    }
+
+    /// Shows `answer` in handshakes from now on, until a time in seconds since 1970; `None` = no answer.
+    pub(super) fn staple(&self, answer: Option<(&[u8], i64)>) {
+        let stapled = answer.map(|(bytes, until)| {
+            let key = CertifiedKey { ocsp: Some(bytes.to_vec()), ..CertifiedKey::clone(&self.key) };
+            Stapled { key: Arc::new(key), until }
+        });
+        self.stapled.store(Arc::new(stapled));
     }
 
     /// Common name, DNS names and addresses, lower case, wildcards as they stand, each once.
@@ -337,7 +365,7 @@ fn rfc3339(seconds: i64) -> String {
 }
 
 /// Lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text

@@ -1,5 +1,6 @@
 //! TLS towards servers: what a `serversTransport` says of trust, and the handshake.
 
+mod spiffe;
 mod verify;
 
 use std::io;
@@ -19,6 +20,7 @@ pub use tokio_rustls::client::TlsStream;
 
 use self::verify::{Demand, Roots, Verifier};
 use super::pem::Source;
+use super::spiffe::Holder;
 use super::vocabulary::{self, Understood};
 
 pub use self::verify::load_system_roots;
@@ -54,11 +56,15 @@ pub enum Alpn {
 }
 
 impl ClientTls {
-    /// Compiles the TLS part of `transport`, called `name` in problems. `None` comes with an error problem; services that
-    /// use the transport are broken then.
-    pub fn compile(name: &str, transport: &ServersTransport) -> (Option<Self>, Vec<Problem>) {
+    /// Compiles the TLS part of `transport`, called `name` in problems; `holder` has our SPIFFE identities, if we may have
+    /// any. `None` comes with an error problem; services that use the transport are broken then.
+    pub fn compile(
+        name: &str,
+        transport: &ServersTransport,
+        holder: Option<&Arc<Holder>>,
+    ) -> (Option<Self>, Vec<Problem>) {
         let problem = |message: String| Problem::warning(Kind::HttpServersTransport, name, message);
-        match build(transport) {
+        match build(transport, holder) {
             Ok(Understood { value, remarks }) => {
                 (Some(value), remarks.into_iter().map(problem).collect())
             }
@@ -112,13 +118,12 @@ pub fn is_certificate_error(error: &io::Error) -> bool {
 const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-fn build(transport: &ServersTransport) -> Result<Understood<ClientTls>, String> {
+fn build(
+    transport: &ServersTransport,
+    holder: Option<&Arc<Holder>>,
+) -> Result<Understood<ClientTls>, String> {
+    let parts = spiffe::parts(transport, holder)?;
     let digest = digest(transport)?;
-    if transport.spiffe.is_some() {
-        return Err("spiffe is not served yet, so its servers cannot be trusted; \
-                    use rootCAs and serverName or peerCertURI"
-            .to_owned());
-    }
     let server_name = match transport.server_name.as_str() {
         "" => None,
         name => Some(server_name(name).map_err(|message| format!("serverName: {message}"))?),
@@ -128,18 +133,31 @@ fn build(transport: &ServersTransport) -> Result<Understood<ClientTls>, String> 
     let builder = ClientConfig::builder_with_provider(allowed.value.provider)
         .with_protocol_versions(&allowed.value.versions)
         .map_err(|error| format!("nothing is left to negotiate: {error}"))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier(transport)?));
-    let mut config = match client_certificates(&transport.certificates)? {
-        certificates if certificates.is_empty() => builder.with_no_client_auth(),
-        certificates => builder.with_client_cert_resolver(Arc::new(Identities(certificates))),
+        .dangerous();
+    let mut config = match parts {
+        Some(parts) => {
+            let builder = builder.with_custom_certificate_verifier(parts.verifier);
+            let mut config = builder.with_client_cert_resolver(parts.own);
+            config.resumption = parts.resumption;
+            config
+        }
+        None => {
+            let verifier = Arc::new(verifier(transport)?);
+            let builder = builder.with_custom_certificate_verifier(verifier);
+            let certificates = client_certificates(&transport.certificates)?;
+            let mut config = match certificates.as_slice() {
+                [] => builder.with_no_client_auth(),
+                _ => builder.with_client_cert_resolver(Arc::new(Identities(certificates))),
+            };
+            config.resumption = Resumption::in_memory_sessions(REMEMBERED_SERVERS);
+            config
+        }
     };
     config.alpn_protocols = if transport.disable_http2 {
         vec![HTTP1.to_vec()]
     } else {
         vec![H2.to_vec(), HTTP1.to_vec()]
     };
-    config.resumption = Resumption::in_memory_sessions(REMEMBERED_SERVERS);
     let value = ClientTls { config: Arc::new(config), server_name, digest };
     Ok(Understood { value, remarks: allowed.remarks })
 }

@@ -15,11 +15,12 @@ use super::acme::Acme;
 use super::acme::names::Names;
 use super::certificate::Certificate;
 use super::generated;
+use super::ocsp::Stapling;
 use super::offered::{Offered, Parts};
 use super::options::Recipe;
 use super::policy::{Host, Hosts, Policy, Terms};
 use super::store::Store;
-use crate::install::CertificatesResolver;
+use crate::install::{self, CertificatesResolver};
 use crate::net::live::Live;
 
 /// The compiled TLS options and certificates of the process. Made once; every reload goes through [`Configurations::prepare`].
@@ -29,6 +30,7 @@ use crate::net::live::Live;
 pub struct Configurations {
     shared: Arc<Shared>,
     acme: Acme,
+    ocsp: Stapling,
 }
 
 struct Shared {
@@ -57,12 +59,23 @@ impl Configurations {
     ) -> Result<Self, String> {
         let offered = Offered::new(Arc::clone(generated()?));
         let acme = Acme::new(resolvers, &offered);
-        Ok(Self { shared: Arc::new(Shared { kept: Mutex::default(), offered }), acme })
+        let ocsp = Stapling::new(None, &offered);
+        Ok(Self { shared: Arc::new(Shared { kept: Mutex::default(), offered }), acme, ocsp })
+    }
+
+    /// The same with OCSP answers in handshakes, where the user wants that; nobody is asked before [`Stapling::start`].
+    pub fn stapling(self, settings: Option<&install::Ocsp>) -> Self {
+        Self { ocsp: Stapling::new(settings, &self.shared.offered), ..self }
     }
 
     /// The resolvers.
     pub fn acme(&self) -> &Acme {
         &self.acme
+    }
+
+    /// The OCSP answers.
+    pub fn ocsp(&self) -> &Stapling {
+        &self.ocsp
     }
 
     /// The store that handshakes use now.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::acme::names::Names;
 use super::certificate::Certificate;
@@ -18,6 +19,7 @@ pub(super) struct Offered {
     live: Arc<Live<Store>>,
     generated: Arc<Certificate>,
     sources: Arc<Mutex<Sources>>,
+    changed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -42,7 +44,8 @@ impl Offered {
     /// Begins with nothing but `generated`, which stands in wherever a certificate is missing.
     pub(super) fn new(generated: Arc<Certificate>) -> Self {
         let store = Store::new(Vec::new(), Arc::clone(&generated));
-        Self { live: Arc::new(Live::new(Arc::new(store))), generated, sources: Arc::default() }
+        let live = Arc::new(Live::new(Arc::new(store)));
+        Self { live, generated, sources: Arc::default(), changed: Arc::default() }
     }
 
     /// The newest store.
@@ -77,6 +80,13 @@ impl Offered {
         change(&mut sources);
         let Sources { parts, acquired } = &*sources;
         self.live.store(Arc::new(self.store(parts, acquired)));
+        drop(sources);
+        self.changed.notify_one();
+    }
+
+    /// Waits until there is another store than at the last call; for one task.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     fn store(&self, parts: &Parts, acquired: &BTreeMap<Arc<str>, Vec<Arc<Certificate>>>) -> Store {

@@ -137,6 +137,11 @@ impl Store {
         &self.fallback
     }
 
+    /// Those of [`Store::facts`] themselves.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        self.shown.iter().map(|shown| &shown.certificate)
+    }
+
     /// The configured certificates in the order of the configuration, then those that resolvers obtained, without the
     /// generated one.
     pub fn facts(&self) -> impl Iterator<Item = &Facts> {
@@ -191,8 +196,8 @@ impl ResolvesServerCert for NewestChoice {
                 .server_name()
                 .and_then(|name| store.find(&canonical(name), hello.signature_schemes()));
             match (named, self.strictness) {
-                (Some(certificate), _) => Some(Arc::clone(certificate.key())),
-                (None, Strictness::Default) => Some(Arc::clone(store.fallback().key())),
+                (Some(certificate), _) => Some(certificate.offer()),
+                (None, Strictness::Default) => Some(store.fallback().offer()),
                 (None, Strictness::Strict) => None,
             }
         })
@@ -210,6 +215,6 @@ impl ResolvesServerCert for FixedChoice {
             certificate.key().key.choose_scheme(schemes).is_some()
         };
         let best = self.0.iter().find(understood).or(self.0.first())?;
-        Some(Arc::clone(best.key()))
+        Some(best.offer())
     }
 }

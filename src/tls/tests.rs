@@ -8,3 +8,4 @@ mod options;
 mod policies;
 mod rotation;
 mod servers;
+mod spiffe;

@@ -14,6 +14,7 @@ use super::service::Server;
 use super::sessions::{Session, Sessions, since};
 use super::socket::{Between, Socket, connected};
 use crate::net::drain::Drain;
+use crate::net::handover::{By, Neighbours, Origin, Stranger, Succession};
 use crate::net::task;
 use crate::observe::Observer;
 
@@ -41,63 +42,92 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Relays until the drain has begun and the last session has ended.
-    pub async fn run(self: Arc<Self>, socket: std::net::UdpSocket) -> io::Result<()> {
-        let socket = Arc::new(Socket::new(socket)?);
-        let mut sessions = Sessions::new(MOST / task::workers());
-        let mut drain = self.drain.clone();
-        let mut sweep = interval(self.timeout.div_f32(4.0).clamp(SHORTEST_SWEEP, LONGEST_SWEEP));
+    /// Relays until the drain has begun and the last session has ended, here and in the process before this one. Begins
+    /// when that process gives the socket, and gives it to the one after.
+    pub async fn run(
+        self: Arc<Self>,
+        socket: std::net::UdpSocket,
+        succession: Succession,
+    ) -> io::Result<()> {
+        let mut reading = Reading {
+            socket: Arc::new(Socket::new(socket)?),
+            neighbours: Neighbours::begin(succession, &self.drain).await?,
+            sessions: Sessions::new(MOST / task::workers()),
+            relay: self,
+        };
+        let relay = Arc::clone(&reading.relay);
+        let mut drain = relay.drain.clone();
+        let mut sweep = interval(relay.timeout.div_f32(4.0).clamp(SHORTEST_SWEEP, LONGEST_SWEEP));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let timeout = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut datagram = vec![0; LARGEST];
+        let timeout = u64::try_from(relay.timeout.as_millis()).unwrap_or(u64::MAX);
+        // Memory that nothing comes into is none.
+        let (mut datagram, mut passed) = (vec![0; LARGEST], vec![0; LARGEST]);
         loop {
             let draining = drain.has_begun();
-            if draining && sessions.is_empty() {
+            if draining && reading.is_over() {
                 return Ok(());
             }
             tokio::select! {
-                received = socket.receive(&mut datagram) => match received {
+                received = reading.socket.receive(&mut datagram), if reading.neighbours.reads() => match received {
                     Ok((length, way)) => {
-                        let datagram = datagram.get(..length).unwrap_or_default();
-                        self.take(&socket, &mut sessions, datagram, way);
+                        reading.take(datagram.get(..length).unwrap_or_default(), way, By::Nobody);
                     }
                     // Of an answer that could not be delivered.
-                    Err(error) => tracing::debug!(entry_point = %self.name, %error, "receiving failed"),
+                    Err(error) => tracing::debug!(entry_point = %relay.name, %error, "receiving failed"),
                 },
-                _ = sweep.tick() => sessions.expire(timeout),
+                next = reading.neighbours.next(&mut passed) => if let Some((length, origin, by)) = next {
+                    let way = Between { peer: origin.peer, local: origin.local };
+                    reading.take(passed.get(..length).unwrap_or_default(), way, by);
+                },
+                _ = sweep.tick() => reading.sessions.expire(timeout),
                 () = drain.begun(), if !draining => {}
             }
         }
     }
+}
+
+/// A socket with its sessions.
+struct Reading {
+    relay: Arc<Relay>,
+    socket: Arc<Socket>,
+    sessions: Sessions,
+    neighbours: Neighbours,
+}
+
+impl Reading {
+    /// Whether no session is left, here and in the process before.
+    fn is_over(&self) -> bool {
+        self.sessions.is_empty() && self.neighbours.is_first()
+    }
 
     /// Sends a datagram of a client on, by its session or by a new one.
-    fn take(
-        self: &Arc<Self>,
-        socket: &Arc<Socket>,
-        sessions: &mut Sessions,
-        datagram: &[u8],
-        way: Between,
-    ) {
-        let now = sessions.now();
-        if let Some(session) = sessions.find(&way) {
+    fn take(&mut self, datagram: &[u8], way: Between, by: By) {
+        let now = self.sessions.now();
+        if let Some(session) = self.sessions.find(&way) {
             session.touch(now);
             session.send(datagram);
             return;
         }
-        if self.drain.has_begun() {
-            return;
+        let origin = Origin { peer: way.peer, local: way.local, ecn: 0 };
+        let stranger = self.neighbours.ask(datagram, &origin, by);
+        if stranger == Stranger::New && !self.relay.drain.has_begun() {
+            self.begin(datagram, way, now);
         }
-        let server = (self.route)().and_then(|route| route.service.as_ref()?.pick());
+    }
+
+    /// Begins a session.
+    fn begin(&mut self, datagram: &[u8], way: Between, now: u64) {
+        let Self { relay, socket, sessions, .. } = self;
+        let server = (relay.route)().and_then(|route| route.service.as_ref()?.pick());
         let Some(server) = server else { return };
         sessions.make_room();
-        let open = self.observer.session_opened(&self.name);
-        let session = Arc::new(Session::new(open, self.drain.hold(), now));
+        let open = relay.observer.session_opened(&relay.name);
+        let session = Arc::new(Session::new(open, relay.drain.hold(), now));
         session.send(datagram);
         // Where nothing must be waited for, the server has the datagram before the next one is looked at.
         let literal =
             server.place.host.parse().ok().map(|ip| SocketAddr::new(ip, server.place.port));
-        let opened = literal.map(|address| self.reach(address, sessions));
-        let opened = match opened {
+        let opened = match literal.map(|address| relay.reach(address, sessions)) {
             Some(None) => return,
             Some(Some(upstream)) => {
                 session.open(Arc::clone(&upstream));
@@ -114,7 +144,9 @@ impl Relay {
         };
         sessions.add(way, session, task::spawn(answers.run(opened)).abort_handle());
     }
+}
 
+impl Relay {
     /// A socket to a server; when there are no more descriptors, the session that is idle longest gives its own for
     /// the next client.
     fn reach(&self, address: SocketAddr, sessions: &mut Sessions) -> Option<Arc<UdpSocket>> {

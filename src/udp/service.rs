@@ -109,7 +109,7 @@ impl Balancer {
             match parse(&config.address) {
                 Ok((bare, port)) => servers.push(Arc::new(Server {
                     address: config.address.as_str().into(),
-                    place: Place { host: bare.into(), name: host(bare), port },
+                    place: Place { host: bare.into(), name: host(bare), port, tunnel: None },
                     service: name.shared(),
                 })),
                 Err(message) => left_out.push(message),

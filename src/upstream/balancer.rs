@@ -1,5 +1,7 @@
 //! `Balancer`: picks a server for each request.
 
+mod strategy;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,18 +10,21 @@ use portcullis_config::Name;
 use portcullis_config::routing::http::{HealthCheck, LoadBalancer};
 use portcullis_middlewares::Exchange;
 use portcullis_middlewares::message::{Fault, Request, Response};
+use portcullis_middlewares::metric::{self, Metric};
 
+use self::strategy::{Hash, Strategy};
 use super::balance::wrr::Wrr;
-use super::balance::{hrw, least_time, p2c};
 use super::endpoint::{Address, Endpoint};
 use super::fault;
 use super::forward;
 use super::health::active::{Active, Target};
+use super::health::outlier::{Conduct, Entry, Outlier, Probe as Trial, Reason};
 use super::health::passive::{Back, Passive};
 use super::health::probe::Probe;
 use super::server::Server;
 use super::standing::Standing;
 use super::sticky::{self, Form, Sticky};
+use crate::observe::without_userinfo;
 
 /// Picks a server for each request.
 #[derive(Debug)]
@@ -30,18 +35,12 @@ pub struct Balancer {
     /// What is known of each URL, also of those without weight.
     standings: Vec<(Arc<str>, Arc<Standing>)>,
     strategy: Strategy,
+    hash: Option<Hash>,
     turns: Arc<Wrr>,
     sticky: Option<Sticky>,
     passive: Option<Passive>,
+    outlier: Option<Outlier>,
     active: Option<Arc<Active>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strategy {
-    Wrr,
-    P2c,
-    Hrw,
-    LeastTime,
 }
 
 /// Whether a service tells of its health, as parents that watch their children demand.
@@ -58,6 +57,8 @@ struct Choice<'a> {
     server: &'a Server,
     /// Set if the client is told by cookie.
     cookie: Option<http::HeaderValue>,
+    /// Set if the request tries a server that was ejected.
+    trial: Option<Trial>,
 }
 
 impl Balancer {
@@ -73,7 +74,7 @@ impl Balancer {
         let mut standings = Standings::new(previous);
         let mut servers = Vec::new();
         for config in &settings.servers {
-            let address = Address::parse(&config.url)?;
+            let address = Address::parse(&config.url)?.behind(config.tunnel.clone());
             let (url, standing) = standings.of(&config.url);
             if config.weight.unwrap_or(1) > 0 {
                 let host = settings.pass_host_header;
@@ -96,15 +97,25 @@ impl Balancer {
         }
         let back = if active.is_some() { Back::Check } else { Back::Time };
         let turns = turns(&servers, previous);
+        let hash = (strategy == Strategy::Hash).then(|| {
+            let previous = previous.and_then(|it| Some((it.hash.as_ref()?, &*it.servers)));
+            Hash::new(settings.hash.as_ref(), &servers, previous)
+        });
         let passive = settings.passive_health_check.as_ref();
+        let ejection = passive.and_then(|passive| passive.ejection.as_ref());
+        let outlier = ejection.map(Outlier::new).transpose();
+        let outlier = outlier.map_err(|error| format!("passiveHealthCheck.{error}"))?;
+        let passive = passive.filter(|_| outlier.is_none());
         Ok(Self {
             name: name.shared(),
             servers,
             standings: standings.used,
             strategy,
+            hash: hash.transpose()?,
             turns,
             sticky,
             passive: passive.map(|settings| Passive::new(settings, back)),
+            outlier,
             active,
         })
     }
@@ -129,7 +140,8 @@ impl Balancer {
 
     /// Whether each server gets requests, by URL, for metrics: active and passive health check together.
     pub fn server_up(&self) -> Vec<(Arc<str>, bool)> {
-        let up = |(url, standing): &(Arc<str>, Arc<Standing>)| (Arc::clone(url), standing.is_up());
+        let up =
+            |(url, standing): &(Arc<str>, Arc<Standing>)| (Arc::clone(url), standing.is_well());
         self.standings.iter().map(up).collect()
     }
 
@@ -144,7 +156,7 @@ impl Balancer {
     /// Sends the request to a server.
     pub async fn call(&self, request: Request, exchange: &Exchange) -> Response {
         let tried = exchange.facts(|facts| facts.server.clone());
-        let Some(Choice { server, cookie }) = self.choose(&request, tried.as_ref()) else {
+        let Some(Choice { server, cookie, trial }) = self.choose(&request, tried.as_ref()) else {
             exchange.note(|facts| facts.service = Some(Arc::clone(&self.name)));
             return fault::answer(Fault::NoServer);
         };
@@ -152,19 +164,14 @@ impl Balancer {
             facts.service = Some(Arc::clone(&self.name));
             facts.server = Some(Arc::clone(&server.url));
         });
-        let counts = matches!(self.strategy, Strategy::P2c | Strategy::LeastTime);
-        let in_flight = counts.then(|| server.standing.enter());
-        let begun = (self.strategy == Strategy::LeastTime).then(Instant::now);
+        let in_flight = self.strategy.counts().then(|| server.standing.enter());
+        let begun = self.strategy.begin();
         let mut response =
             forward::forward(request, &server.endpoint, &server.forwarding, exchange).await;
         if let Some(begun) = begun {
-            server.standing.samples.add(begun.elapsed());
+            self.strategy.note(server, begun, &response);
         }
-        if let Some(passive) = &self.passive
-            && passive.note(&response, &server.standing, Instant::now())
-        {
-            tracing::warn!(service = %self.name, server = %server.url, "server left out: it fails requests");
-        }
+        self.note(server, &response, trial);
         if let Some(line) = cookie {
             sticky::set(&mut response.headers, line);
         }
@@ -174,34 +181,87 @@ impl Balancer {
         }
     }
 
-    /// A server for `request`; not the one that this exchange has `tried` last, if there is another.
+    /// Notes what an answer says of the health of its server.
+    fn note(&self, server: &Server, response: &Response, trial: Option<Trial>) {
+        let now = Instant::now();
+        if let Some(passive) = &self.passive
+            && passive.note(response, &server.standing, now)
+        {
+            tracing::warn!(service = %self.name, server = %server.url, "server left out: it fails requests");
+        }
+        if let Some(outlier) = &self.outlier
+            && let Some(reason) =
+                outlier.note(response, &server.standing, trial, &self.standings, now)
+        {
+            self.ejected(server, reason);
+        }
+    }
+
+    #[cold]
+    fn ejected(&self, server: &Server, reason: Reason) {
+        let (service, url) = (&*self.name, without_userinfo(&server.url));
+        tracing::warn!(service, server = %url, reason = reason.as_str(), "server ejected");
+        server.standing.conduct.metric(reason, || {
+            let labels = [("reason", reason.as_str()), ("service", service), ("url", &*url)];
+            Metric::new(&EJECTIONS, &labels)
+        });
+    }
+
+    /// A server for `request`; not the one that this exchange has `tried` last, if there is another. A server that was
+    /// ejected is tried by one request, so one that comes a moment later looks for another server.
     fn choose(&self, request: &Request, tried: Option<&Arc<str>>) -> Option<Choice<'_>> {
+        let Some(outlier) = &self.outlier else {
+            return self.choose_among(request, tried, Standing::is_up);
+        };
+        if outlier.panics(&self.standings) {
+            return self.choose_among(request, tried, Standing::is_checked_up);
+        }
+        for _ in 0..=self.servers.len() {
+            let choice = self.choose_among(request, tried, Standing::is_up)?;
+            match Conduct::enter(&choice.server.standing) {
+                Entry::Open => return Some(choice),
+                Entry::Probe(trial) => return Some(Choice { trial: Some(trial), ..choice }),
+                Entry::Closed => {}
+            }
+        }
+        self.choose_among(request, tried, Standing::is_checked_up)
+    }
+
+    fn choose_among(
+        &self,
+        request: &Request,
+        tried: Option<&Arc<str>>,
+        usable: fn(&Standing) -> bool,
+    ) -> Option<Choice<'_>> {
+        let to = |server, cookie| Choice { server, cookie, trial: None };
         let Some(sticky) = &self.sticky else {
-            let server = self.servers.get(self.pick_other(request, tried)?)?;
-            return Some(Choice { server, cookie: None });
+            let server = self.servers.get(self.pick_other(request, tried, usable)?)?;
+            return Some(to(server, None));
         };
         let found = sticky.find(&request.headers);
         let found = found.and_then(|(index, form)| Some((index, form, self.servers.get(index)?)));
-        let fits = |server: &Server| server.standing.is_up() && !is_tried(server, tried);
+        let fits = |server: &Server| usable(&server.standing) && !is_tried(server, tried);
         match found.filter(|(.., server)| fits(server)) {
-            Some((_, Form::Current, server)) => Some(Choice { server, cookie: None }),
-            Some((index, Form::Legacy, server)) => {
-                Some(Choice { server, cookie: sticky.line(index) })
-            }
+            Some((_, Form::Current, server)) => Some(to(server, None)),
+            Some((index, Form::Legacy, server)) => Some(to(server, sticky.line(index))),
             None => {
-                let index = self.pick_other(request, tried)?;
-                let server = self.servers.get(index)?;
-                Some(Choice { server, cookie: sticky.line(index) })
+                let index = self.pick_other(request, tried, usable)?;
+                Some(to(self.servers.get(index)?, sticky.line(index)))
             }
         }
     }
 
     /// As [`Balancer::pick`]. A repetition that met the server which has just failed, as it can when others take turns
     /// between, would be one for nothing.
-    fn pick_other(&self, request: &Request, tried: Option<&Arc<str>>) -> Option<usize> {
-        let index = self.pick(request)?;
+    fn pick_other(
+        &self,
+        request: &Request,
+        tried: Option<&Arc<str>>,
+        usable: fn(&Standing) -> bool,
+    ) -> Option<usize> {
+        let index = self.pick(request, usable)?;
         let fits = |index: &usize| {
-            self.servers.get(*index).is_some_and(|it| it.standing.is_up() && !is_tried(it, tried))
+            self.servers.get(*index).is_some_and(|it| usable(&it.standing) && !is_tried(it, tried))
         };
         if tried.is_none() || fits(&index) {
             return Some(index);
@@ -210,40 +270,19 @@ impl Balancer {
         (1..count).map(|step| (index + step) % count).find(fits).or(Some(index))
     }
 
-    /// The index of a server that is up.
-    fn pick(&self, request: &Request) -> Option<usize> {
+    /// The index of a usable server.
+    fn pick(&self, request: &Request, usable: fn(&Standing) -> bool) -> Option<usize> {
         let servers = &self.servers;
-        let is_up = |index: usize| servers.get(index).is_some_and(|it| it.standing.is_up());
-        match self.strategy {
-            Strategy::Wrr => self.turns.pick(is_up),
-            Strategy::P2c => {
-                let load =
-                    |index: usize| servers.get(index).map_or(0, |it| it.standing.in_flight());
-                p2c::pick(servers.len(), is_up, load)
-            }
-            Strategy::Hrw => {
-                let up = servers.iter().enumerate().filter(|(_, it)| it.standing.is_up());
-                hrw::pick(request.client_ip(), up.map(|(i, it)| (i, &*it.url, it.weight)))
-            }
-            Strategy::LeastTime => {
-                let score = |index: usize| servers.get(index).map_or(f64::INFINITY, Server::score);
-                least_time::pick(servers.len(), is_up, score, &self.turns)
-            }
-        }
+        let is_usable = |index: usize| servers.get(index).is_some_and(|it| usable(&it.standing));
+        self.strategy.pick(servers, self.hash.as_ref(), &self.turns, request, is_usable)
     }
 }
 
-impl Strategy {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "" | "wrr" => Ok(Self::Wrr),
-            "p2c" => Ok(Self::P2c),
-            "hrw" => Ok(Self::Hrw),
-            "leasttime" => Ok(Self::LeastTime),
-            other => Err(format!("strategy `{other}`: expected wrr, p2c, hrw or leasttime")),
-        }
-    }
-}
+static EJECTIONS: metric::Family = metric::Family {
+    name: "portcullis_service_ejections_total",
+    help: "How often a server was ejected because of its answers.",
+    kind: metric::Kind::Counter,
+};
 
 /// The turns of `servers`: those of `previous` if it has the same ones, otherwise beginning where those are.
 fn turns(servers: &[Server], previous: Option<&Balancer>) -> Arc<Wrr> {
@@ -268,7 +307,9 @@ fn targets(
     let mut targets: Vec<Arc<Target>> = Vec::new();
     for server in servers {
         if targets.iter().all(|target| target.url != server.url) {
-            let probe = Probe::new(check, &server.url, endpoint)?;
+            let tunnel = server.endpoint.tunnel();
+            let mut endpoint = |address: Address| endpoint(address.behind(tunnel.cloned()));
+            let probe = Probe::new(check, &server.url, &mut endpoint)?;
             let (url, standing) = (Arc::clone(&server.url), Arc::clone(&server.standing));
             targets.push(Arc::new(Target { url, probe, standing }));
         }

@@ -1,11 +1,16 @@
 //! Dialling: name to addresses to a connected, and for `https` encrypted, byte stream.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
+use portcullis_config::routing::mesh::Tunnel;
+use portcullis_middlewares::{Exchange, Later};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,6 +27,47 @@ pub enum Stream {
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
+    /// By a [`Dial`], which knows what is below.
+    Tunnel(Box<dyn Duplex>),
+}
+
+/// Bytes both ways, whatever carries them.
+pub trait Duplex: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> Duplex for S {}
+
+/// Another way to servers than a connection of their own.
+pub trait Dial: fmt::Debug + Send + Sync {
+    /// Reaches `target`, host and port, by the tunnel `to`; `client` is for whom, if that is one client only. The error
+    /// says what to do.
+    fn dial<'a>(
+        &'a self,
+        to: &'a Tunnel,
+        target: &'a str,
+        client: Option<SocketAddr>,
+    ) -> Later<'a, io::Result<Box<dyn Duplex>>>;
+
+    /// A request that went by the tunnel `to` came to `status` in this time, the gateway's own answer where there was none.
+    fn answered(&self, to: &Arc<Tunnel>, status: StatusCode, took: Duration, exchange: &Exchange);
+}
+
+/// Reaches `target` by `dialer`. Both that one and `tunnel` must be there: a server behind a tunnel is never reached
+/// directly, and a transport that makes tunnels leads nowhere else.
+pub fn tunnelled<'a>(
+    dialer: Option<&'a Arc<dyn Dial>>,
+    tunnel: Option<&'a Arc<Tunnel>>,
+    target: &'a str,
+    client: Option<SocketAddr>,
+) -> Later<'a, io::Result<Box<dyn Duplex>>> {
+    match (dialer, tunnel) {
+        (Some(dialer), Some(tunnel)) => dialer.dial(tunnel, target, client),
+        (Some(_), None) => refuse("the mesh does not lead there"),
+        (None, _) => refuse("it is reached through the mesh only, by a transport of the mesh"),
+    }
+}
+
+fn refuse(why: &'static str) -> Later<'static, io::Result<Box<dyn Duplex>>> {
+    Box::pin(async move { Err(io::Error::new(io::ErrorKind::Unsupported, why)) })
 }
 
 /// Why a server could not be reached.
@@ -51,6 +97,13 @@ pub async fn dial(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), D
 
 async fn connect(endpoint: &Endpoint, offer: Offer) -> Result<(Stream, Alpn), DialError> {
     let place = || endpoint.authority().to_owned();
+    let (dialer, tunnel) = (endpoint.transport.dialer.as_ref(), endpoint.tunnel());
+    if dialer.is_some() || tunnel.is_some() {
+        let target = endpoint.host_and_port();
+        let stream = tunnelled(dialer, tunnel, &target, None).await;
+        let stream = stream.map_err(|error| DialError::Connect(place(), error))?;
+        return Ok((Stream::Tunnel(stream), Alpn::Http1));
+    }
     let tcp = tcp(endpoint.name(), endpoint.port(), Some(KEEP_ALIVE)).await;
     let tcp = tcp.map_err(|error| DialError::Connect(place(), error))?;
     if endpoint.scheme != Scheme::Https {
@@ -120,6 +173,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tunnel(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -133,6 +187,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tunnel(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -144,6 +199,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tunnel(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -151,6 +207,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tunnel(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -158,6 +215,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tunnel(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -165,6 +223,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tunnel(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

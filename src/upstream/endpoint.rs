@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::Uri;
+use portcullis_config::routing::mesh::Tunnel;
 
 use super::pool::{h1, h2};
 use super::resolve;
@@ -35,6 +36,7 @@ pub struct Endpoint {
     authority_header: HeaderValue,
     host: Box<str>,
     port: u16,
+    tunnel: Option<Arc<Tunnel>>,
     name: Arc<resolve::Host>,
     pub(super) h1: PerWorker<h1::Pool>,
     pub(super) h2: PerWorker<h2::Pool>,
@@ -51,6 +53,8 @@ pub struct Address {
     pub host: Box<str>,
     /// The port, by default that of the scheme.
     pub port: u16,
+    /// How the mesh reaches it.
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 impl Address {
@@ -78,20 +82,27 @@ impl Address {
             authority: shown.into(),
             host: host.into(),
             port: authority.port_u16().unwrap_or(default_port),
+            tunnel: None,
         })
     }
 }
 
 impl Address {
+    /// The same server, reached by `tunnel`.
+    pub fn behind(self, tunnel: Option<Arc<Tunnel>>) -> Self {
+        Self { tunnel, ..self }
+    }
+
     /// The same host at another port.
     pub fn with_port(self, port: u16) -> Self {
-        let authority = if self.host.contains(':') {
-            format!("[{}]:{port}", self.host)
-        } else {
-            format!("{}:{port}", self.host)
-        };
+        let authority = host_and_port(&self.host, port);
         Self { authority: authority.into(), port, ..self }
     }
+}
+
+/// Host and port in one text, an IPv6 address in brackets.
+pub fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl Endpoint {
@@ -106,6 +117,7 @@ impl Endpoint {
             name: resolve::Host::new(&address.host),
             host: address.host,
             port: address.port,
+            tunnel: address.tunnel,
             h1: PerWorker::default(),
             h2: PerWorker::default(),
         });
@@ -131,6 +143,16 @@ impl Endpoint {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How the mesh reaches it, if it does.
+    pub fn tunnel(&self) -> Option<&Arc<Tunnel>> {
+        self.tunnel.as_ref()
+    }
+
+    /// Host and port, an IPv6 address in brackets.
+    pub fn host_and_port(&self) -> String {
+        host_and_port(&self.host, self.port)
     }
 
     /// The host's addresses.

@@ -78,7 +78,7 @@ pub async fn forward(
         Some(wish) => Box::pin(upgrade::exchange(request, endpoint, wish)).await,
         None => limited(request, endpoint).await,
     };
-    match answer.and_then(only_asked_switches) {
+    let response = match answer.and_then(only_asked_switches) {
         Ok(mut response) => {
             let (status, took) = (response.status.as_u16(), begun.elapsed());
             exchange.note(|facts| {
@@ -98,7 +98,11 @@ pub async fn forward(
             response
         }
         Err(failure) => failure.answer(endpoint, exchange),
+    };
+    if let (Some(dialer), Some(tunnel)) = (&endpoint.transport.dialer, endpoint.tunnel()) {
+        dialer.answered(tunnel, response.status, begun.elapsed(), exchange);
     }
+    response
 }
 
 /// A server that switches protocols by itself is not believed: nobody would speak the new one.

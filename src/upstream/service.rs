@@ -14,6 +14,10 @@ use super::mirroring::Mirroring;
 use super::weighted::Weighted;
 
 /// What answers at the end of a route.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are balancers, and a request spares a look-up"
+)]
 pub enum Service {
     /// Balances over servers.
     Balancer(Balancer),

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
+use super::balance::ewma::Estimate;
 use super::balance::least_time::Samples;
+use super::health::outlier::Conduct;
 use super::health::passive::Failures;
 
 /// What the process knows of one server of one service.
@@ -19,8 +21,12 @@ pub struct Standing {
     out_until: AtomicU64,
     /// Failures that the passive health check remembers.
     pub(super) failures: Failures,
+    /// What counts for its ejection, and whether it was ejected.
+    pub(super) conduct: Conduct,
     /// Times to the first byte.
     pub(super) samples: Samples,
+    /// The same as a fading average.
+    pub(super) estimate: Estimate,
     in_flight: AtomicUsize,
 }
 
@@ -30,14 +36,16 @@ impl Default for Standing {
             up: AtomicBool::new(true),
             out_until: AtomicU64::new(0),
             failures: Failures::default(),
+            conduct: Conduct::default(),
             samples: Samples::default(),
+            estimate: Estimate::default(),
             in_flight: AtomicUsize::new(0),
         }
     }
 }
 
 /// Nanoseconds since the first call in this process, never 0.
-fn now(at: Instant) -> u64 {
+pub(super) fn now(at: Instant) -> u64 {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let since = at.saturating_duration_since(*BEGIN).as_nanos();
     u64::try_from(since).unwrap_or(u64::MAX).max(1)
@@ -46,7 +54,12 @@ fn now(at: Instant) -> u64 {
 impl Standing {
     /// Whether it may get requests.
     pub fn is_up(&self) -> bool {
-        self.is_checked_up() && self.is_let_in()
+        self.is_checked_up() && self.is_let_in() && self.conduct.is_let_in()
+    }
+
+    /// Whether it gets requests as others do: not while a single one tries it.
+    pub fn is_well(&self) -> bool {
+        self.is_checked_up() && self.is_let_in() && !self.conduct.is_ejected()
     }
 
     /// Whether the active health check has it up.

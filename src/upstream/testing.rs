@@ -217,7 +217,7 @@ pub(crate) async fn text(response: Response) -> String {
 
 /// The endpoint of a URL by a transport.
 pub(crate) fn endpoint(url: &str, settings: &ServersTransport) -> Arc<Endpoint> {
-    let (tls, problems) = ClientTls::compile("test", settings);
+    let (tls, problems) = ClientTls::compile("test", settings, None);
     let tls = tls.unwrap_or_else(|| panic!("{problems:?}"));
     let transport = Arc::new(Transport::new(settings, tls));
     Endpoint::new(Address::parse(url).unwrap(), transport)

@@ -1,9 +1,11 @@
 //! `Transport`: how servers are reached, compiled from a `serversTransport`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_config::routing::http::{ForwardingTimeouts, ServersTransport};
 
+use super::dial::Dial;
 use crate::net::task;
 use crate::tls::client::ClientTls;
 
@@ -24,6 +26,8 @@ pub struct Transport {
     pub idle_per_worker: usize,
     /// For `https` servers.
     pub tls: ClientTls,
+    /// Reaches servers behind tunnels; without it servers are connected to directly.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 impl Transport {
@@ -45,6 +49,12 @@ impl Transport {
             ping_timeout: timeouts.ping_timeout.positive().unwrap_or(Duration::from_secs(15)),
             idle_per_worker: idle.div_ceil(task::workers()),
             tls,
+            dialer: None,
         }
+    }
+
+    /// The same transport, by this dialer.
+    pub fn by(self, dialer: Option<Arc<dyn Dial>>) -> Self {
+        Self { dialer, ..self }
     }
 }

@@ -1,6 +1,7 @@
 //! Certificates from a real authority over loopback: proofs, renewal, restarts, several instances, refusals.
 
 mod bind;
+mod etcd;
 mod pebble;
 mod redis;
 mod traefik;
@@ -19,6 +20,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use self::bind::Bind;
+use self::etcd::Etcd;
 use self::pebble::{Behaviour, Pebble};
 use self::redis::Redis;
 use self::traefik::Traefik;
@@ -264,12 +266,112 @@ fn instances_that_share_a_database_order_once_and_answer_for_each_other() {
     share(pebble, Path::new(&redis.address()));
 }
 
-/// Two instances with one storage are to get certificates at the same moment.
-fn share(mut pebble: Pebble, storage: &Path) {
+#[test]
+fn instances_that_share_a_cluster_of_etcd_order_once_and_answer_for_each_other() {
+    let (Some(pebble), Some(etcd)) = (Pebble::place(), Etcd::start()) else { return };
+    etcd.ask_for_users("s3cret");
+    let environment = [
+        ("PORTCULLIS_ACME_ETCD_USERNAME", "root".to_owned()),
+        ("PORTCULLIS_ACME_ETCD_PASSWORD", "s3cret".to_owned()),
+    ];
+    share_as(pebble, Path::new(&etcd.address()), &environment);
+}
+
+#[test]
+fn etcd_is_spoken_to_over_tls() {
+    let Some(mut pebble) = Pebble::place() else { return };
+    let (certificate, key) = (pebble.path("cert.pem"), pebble.path("key.pem"));
+    let Some(etcd) = Etcd::encrypted(&certificate, &key) else { return };
     let server = Server::saying("hello");
     let routes = service("it", &[server.address]);
-    let mut one = Gateway::with(&http(&pebble, storage), &routes);
-    let mut two = Gateway::with(&http(&pebble, storage), &routes);
+    let trusting =
+        [("PORTCULLIS_ACME_ETCD_CA_CERTIFICATES", certificate.to_str().unwrap().to_owned())];
+    let storage = etcd.address();
+    let install = tls(&pebble, Path::new(&storage));
+    let wanted = format!("{routes}{}", router("one", "Host(`one.it.test`)"));
+    let gateway = Gateway::in_environment(&trusting, &install, &wanted);
+    pebble.start(&gateway, &Behaviour::default());
+    until("the certificate is served", || is_from_pebble(&gateway, "one.it.test"));
+    drop(gateway);
+    // The next one finds it, unless it does not trust the cluster.
+    let gateway = Gateway::in_environment(&trusting, &install, &wanted);
+    until("the stored certificate is served", || is_from_pebble(&gateway, "one.it.test"));
+    assert_eq!(pebble.issued(), 1);
+    let stranger = Gateway::with(&install, &wanted);
+    until("it says why", || {
+        stranger
+            .log()
+            .lines()
+            .any(|line| line.contains("nothing is ordered") && line.contains("etcds://"))
+    });
+    assert!(!is_from_pebble(&stranger, "one.it.test"));
+}
+
+#[test]
+fn another_instance_orders_once_the_lease_of_a_dead_one_has_lapsed() {
+    let (Some(mut pebble), Some(etcd)) = (Pebble::place(), Etcd::start()) else { return };
+    let server = Server::saying("hello");
+    let routes = service("it", &[server.address]);
+    let storage = etcd.address();
+    let install = tls(&pebble, Path::new(&storage));
+    let wanted = format!("{routes}{}", router("one", "Host(`one.it.test`)"));
+    // The authority waits for its proof long enough to end the first one in the middle of its order.
+    let environment = &[("PEBBLE_VA_NOSLEEP", "0"), ("PEBBLE_VA_SLEEPTIME", "20")];
+    let mut one = Gateway::with(&install, &routes);
+    pebble.start(&one, &Behaviour { environment, ..Behaviour::default() });
+    one.reload(&wanted);
+    until("it has an order", || pebble.orders() > 0);
+    one.signal(nix::sys::signal::Signal::SIGKILL);
+    one.wait();
+    let died = Instant::now();
+    pebble.stop();
+    let two = Gateway::with(&install, &wanted);
+    pebble.start(&two, &Behaviour::default());
+    // A minute of the lease, and what an order takes.
+    while !is_from_pebble(&two, "one.it.test") {
+        assert!(died.elapsed() < Duration::from_secs(90), "the lease does not lapse");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(died.elapsed() > Duration::from_secs(40), "the lease was not kept");
+}
+
+#[test]
+fn an_order_is_finished_by_the_process_that_began_it_when_another_takes_over() {
+    let Some(mut pebble) = Pebble::place() else { return };
+    let storage = pebble.path("acme.json");
+    let server = Server::saying("hello");
+    let routes = service("it", &[server.address]);
+    let grace = "[entryPoints.web.transport.lifeCycle]\ngraceTimeOut = \"25s\"\n";
+    let mut gateway = Gateway::with(&format!("{}{grace}", http(&pebble, &storage)), &routes);
+    let environment = &[("PEBBLE_VA_NOSLEEP", "0"), ("PEBBLE_VA_SLEEPTIME", "6")];
+    pebble.start(&gateway, &Behaviour { environment, ..Behaviour::default() });
+    let names = ["a.it.test", "b.it.test", "c.it.test", "d.it.test", "e.it.test", "f.it.test"];
+    let wanted: String =
+        names.iter().map(|name| router(&name[..1], &format!("Host(`{name}`)"))).collect();
+    gateway.reload(&format!("{routes}{wanted}"));
+    until("orders run", || pebble.orders() > 1);
+    gateway.upgrade(Path::new(env!("CARGO_BIN_EXE_portcullis")), 60).unwrap();
+    until("all certificates are served", || {
+        names.iter().all(|name| is_from_pebble(&gateway, name))
+    });
+    assert_eq!(pebble.issued(), names.len());
+    // A proof may be asked for in the moment of the change, and its order is repeated; the others are not begun anew.
+    assert!(pebble.orders() <= names.len() + 1, "{} orders", pebble.orders());
+    assert_eq!(gateway.log().matches("account made").count(), 1);
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+/// Two instances with one storage are to get certificates at the same moment.
+fn share(pebble: Pebble, storage: &Path) {
+    share_as(pebble, storage, &[]);
+}
+
+/// As [`share`], with these variables.
+fn share_as(mut pebble: Pebble, storage: &Path, environment: &[(&str, String)]) {
+    let server = Server::saying("hello");
+    let routes = service("it", &[server.address]);
+    let start = || Gateway::in_environment(environment, &http(&pebble, storage), &routes);
+    let (mut one, mut two) = (start(), start());
     // The authority only ever asks the first one, whoever orders.
     pebble.start(&one, &Behaviour::default());
     let names = ["a.it.test", "b.it.test", "c.it.test", "d.it.test"];

@@ -238,3 +238,30 @@ fn answered(client: &mut Client) -> bool {
         }
     }
 }
+
+#[test]
+fn a_connection_that_had_its_requests_is_told_to_go_and_answers_what_came() {
+    let server = Server::saying("served");
+    let install = "[entryPoints.web.transport]\nkeepAliveMaxRequests = 2\n";
+    let gateway = Gateway::with(install, &all_to(&[server.address]));
+    let mut client = frames::begin(gateway.web);
+    let ask = |client: &mut Client, stream| {
+        let flags = frames::END_STREAM | frames::END_HEADERS;
+        client.send(frames::frame(frames::HEADERS, flags, stream, frames::GET));
+    };
+    ask(&mut client, 1);
+    loop {
+        let (kind, flags, stream, _) = frames::read(&mut client);
+        assert_ne!(kind, frames::GOAWAY, "after one request");
+        if kind == frames::DATA && flags & frames::END_STREAM != 0 && stream == 1 {
+            break;
+        }
+    }
+    ask(&mut client, 3);
+    let (mut told, mut answered) = (false, false);
+    while !(told && answered) {
+        let (kind, _, stream, payload) = frames::read(&mut client);
+        told |= kind == frames::GOAWAY && payload[4..8] == [0; 4];
+        answered |= kind == frames::HEADERS && stream == 3;
+    }
+}

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use client::{Client, Response};
@@ -43,7 +44,7 @@ pub(crate) struct Gateway {
     ready: SocketAddr,
     generation: u32,
     /// The processes that took over, the newest last.
-    successors: Vec<Pid>,
+    successors: Mutex<Vec<Pid>>,
 }
 
 impl Gateway {
@@ -104,7 +105,15 @@ impl Gateway {
             .stderr(log)
             .spawn()
             .ok()?;
-        Some(Self { child, folder, web, secure, ready, generation: 1, successors: Vec::new() })
+        Some(Self {
+            child,
+            folder,
+            web,
+            secure,
+            ready,
+            generation: 1,
+            successors: Mutex::default(),
+        })
     }
 
     /// Whether it serves; not if the process ended, as when somebody else took a port.
@@ -200,6 +209,11 @@ impl Gateway {
 
     /// Has the process, or the newest that took over from it, replaced by `program`; gives what went wrong.
     pub(crate) fn upgrade(&mut self, program: &Path, seconds: u16) -> Result<Pid, String> {
+        self.replace(program, seconds)
+    }
+
+    /// As [`Gateway::upgrade`], while clients use it.
+    pub(crate) fn replace(&self, program: &Path, seconds: u16) -> Result<Pid, String> {
         let control = format!("--control={}", self.path("control").display());
         let asked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["upgrade", &control, "--timeout", &seconds.to_string()])
@@ -210,7 +224,7 @@ impl Gateway {
         let process = said.split_whitespace().find_map(|word| word.parse().ok());
         match process {
             Some(process) if asked.status.success() => {
-                self.successors.push(Pid::from_raw(process));
+                self.successors.lock().push(Pid::from_raw(process));
                 Ok(Pid::from_raw(process))
             }
             _ => Err(String::from_utf8_lossy(&asked.stderr).into_owned()),
@@ -309,7 +323,7 @@ impl Drop for Gateway {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for successor in &self.successors {
+        for successor in &*self.successors.lock() {
             if serves_as(*successor, &self.path("install.toml")) {
                 let _ = kill(*successor, Signal::SIGKILL);
             }

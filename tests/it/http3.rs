@@ -4,3 +4,4 @@ mod ending;
 mod floods;
 mod requests;
 mod terms;
+mod upgrades;

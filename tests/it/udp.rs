@@ -1,5 +1,7 @@
 //! UDP routers: a real DNS server, sessions, reloads, the end of the gateway.
 
+mod upgrades;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! HTTP: routers, services, middlewares, servers transports.
 
+mod health;
 mod service;
 mod transport;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use self::health::*;
 pub use self::service::*;
 pub use self::transport::*;
 use crate::tree::{Node, Tree};

@@ -1,11 +1,14 @@
 //! TCP: routers, services, middlewares, servers transports.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::http::{
     Domain, Middleware, PropagateHealth, Spiffe, WeightedService, is_false, is_zero,
 };
+use super::mesh::Tunnel;
 use super::tls::ClientCertificate;
 use crate::units::{Duration, FileOrContent};
 
@@ -123,6 +126,9 @@ pub struct Server {
     /// Labels only: the port of the container.
     #[serde(skip_serializing)]
     pub port: String,
+    /// How the mesh reaches it; never configured.
+    #[serde(skip)]
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 /// Probes each server in turn by connecting and, if so set, by sending text and expecting text.
@@ -203,6 +209,9 @@ pub struct ServersTransport {
     /// Connects with TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TransportTls>,
+    /// The SPIFFE id as which the mesh reaches servers; never configured. Empty = directly.
+    #[serde(skip)]
+    pub mesh_identity: String,
 }
 
 impl Default for ServersTransport {
@@ -213,6 +222,7 @@ impl Default for ServersTransport {
             termination_delay: Duration::milliseconds(100),
             proxy_protocol: None,
             tls: None,
+            mesh_identity: String::new(),
         }
     }
 }

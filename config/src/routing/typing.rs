@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::http::Middleware;
 use super::places::Places;
-use super::{Routing, http, tcp};
+use super::{Routing, http, mesh, tcp};
 use crate::pieces::Pieces;
 use crate::problem::{Kind, Problem};
 use crate::tree::decode::{Mismatch, decode, decode_collect, elements, nearest};
@@ -20,11 +20,12 @@ use crate::tree::{Node, Tree};
 pub(super) fn routing(tree: &Tree) -> (Routing, Vec<Problem>) {
     let mut routing = Routing::default();
     let mut problems = Vec::new();
-    for (part, tree) in fields(tree, "", &["http", "tcp", "udp", "tls"], &mut problems) {
+    for (part, tree) in fields(tree, "", &["http", "tcp", "udp", "tls", "mesh"], &mut problems) {
         match part {
             "http" => http(tree, &mut routing, &mut problems),
             "tcp" => tcp(tree, &mut routing, &mut problems),
             "udp" => udp(tree, &mut routing, &mut problems),
+            "mesh" => mesh(tree, &mut routing, &mut problems),
             _ => tls(tree, &mut routing, &mut problems),
         }
     }
@@ -84,6 +85,20 @@ fn tls(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
             "certificates" => part.read_list(Kind::TlsCertificate, &mut tls.certificates),
             "options" => part.read(Kind::TlsOptions, whole, &mut tls.options),
             _ => part.read(Kind::TlsStore, whole, &mut tls.stores),
+        }
+    }
+}
+
+fn mesh(tree: &Tree, routing: &mut Routing, problems: &mut Vec<Problem>) {
+    let (mesh, places) = (&mut routing.mesh, Arc::make_mut(&mut routing.places));
+    let sections = ["workloads", "services", "policies", "nodes"];
+    for (section, tree) in fields(tree, "mesh", &sections, problems) {
+        let mut part = Part { path: format!("mesh.{section}"), tree, problems, places };
+        match section {
+            "workloads" => part.read(Kind::MeshWorkload, whole, &mut mesh.workloads),
+            "services" => part.read(Kind::MeshService, whole, &mut mesh.services),
+            "policies" => part.read(Kind::MeshPolicy, policy, &mut mesh.policies),
+            _ => part.read(Kind::MeshNode, whole, &mut mesh.nodes),
         }
     }
 }
@@ -200,6 +215,14 @@ impl Part<'_> {
 fn whole<T: DeserializeOwned>(tree: &Tree) -> (Option<T>, Vec<Mismatch>) {
     let (object, mismatches) = decode_collect(tree);
     (object.filter(|_| mismatches.is_empty()), mismatches)
+}
+
+/// A policy is never left out: what it would have refused must not pass because of a spelling mistake.
+fn policy(tree: &Tree) -> (Option<mesh::Policy>, Vec<Mismatch>) {
+    let (policy, mismatches) = decode_collect::<mesh::Policy>(tree);
+    let mut policy = policy.unwrap_or_default();
+    policy.broken = !mismatches.is_empty();
+    (Some(policy), mismatches)
 }
 
 fn middleware(tree: &Tree) -> (Option<Middleware>, Vec<Mismatch>) {

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::*;
 use crate::chain::{Chain, Service};
 use crate::exchange::Exchange;
-use crate::message::{Body, Sent};
+use crate::message::Body;
+use crate::message::between::ATTEMPT;
 use crate::testing::{compile, request, text};
 
 /// What the service does with one attempt.
@@ -258,4 +259,106 @@ fn settings_that_cannot_work_are_defects() {
 fn the_api_shows_the_defaults_that_hold() {
     let shown = serde_json::to_value(Retry::default()).unwrap();
     assert_eq!(shown, json!({ "maxRequestBodyBytes": 2_097_152 }));
+}
+
+/// Notes the attempt that each request tells of.
+struct Numbers(Script, Mutex<Vec<Option<String>>>);
+
+impl Service for Numbers {
+    async fn call<'a>(&'a self, request: Request, exchange: &'a Exchange) -> Response {
+        let number = request.headers.get(ATTEMPT);
+        self.1.lock().push(number.map(|value| value.to_str().unwrap().to_owned()));
+        self.0.call(request, exchange).await
+    }
+}
+
+/// The status and the numbers of the attempts of a request that comes with this number.
+async fn nested(
+    settings: serde_json::Value,
+    number: Option<&str>,
+    act: Act,
+) -> (u16, Vec<Option<String>>) {
+    let script = Numbers(Script::of(&[act]), Mutex::default());
+    let headers: Vec<_> = number.into_iter().map(|it| ("x-portcullis-attempt", it)).collect();
+    let request = request("GET", "h", "/", &headers);
+    let exchange = Exchange::begin(Arc::clone(&request.connection));
+    let response = chain(settings).run(request, &script, &exchange).await;
+    (response.status.as_u16(), script.1.into_inner())
+}
+
+#[tokio::test]
+async fn what_somebody_before_us_repeats_is_not_repeated() {
+    let refuse = || json!({ "attempts": 3, "status": ["503"], "nested": "refuse" });
+    let number = |text: &str| Some(text.to_owned());
+    let all = vec![number("0"), number("1"), number("2")];
+    assert_eq!(nested(refuse(), None, Act::Answer(503)).await, (503, all.clone()));
+    assert_eq!(nested(refuse(), Some("nonsense"), Act::Answer(503)).await, (503, all));
+    let once = |text| (503, vec![number(text)]);
+    assert_eq!(nested(refuse(), Some("0"), Act::Answer(503)).await, once("0"));
+    assert_eq!(nested(refuse(), Some("2"), Act::Answer(503)).await, once("2"));
+    // Nobody else can tell that it reached no server.
+    let thrice = (502, vec![number("0"); 3]);
+    assert_eq!(nested(refuse(), Some("0"), Act::Unreachable).await, thrice);
+    assert_eq!(nested(refuse(), Some("1"), Act::Unreachable).await, (502, vec![number("1")]));
+    let allow = || json!({ "attempts": 2, "status": ["503"] });
+    assert_eq!(nested(allow(), None, Act::Answer(503)).await, (503, vec![None; 2]));
+    assert_eq!(nested(allow(), Some("1"), Act::Answer(503)).await, (503, vec![number("1"); 2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_limits_repetitions_by_service() {
+    struct Named(Script);
+    impl Service for Named {
+        async fn call<'a>(&'a self, request: Request, exchange: &'a Exchange) -> Response {
+            let service = if request.target.path() == "/a" { "a@file" } else { "b@file" };
+            exchange.note(|facts| facts.service = Some(service.into()));
+            self.0.call(request, exchange).await
+        }
+    }
+    let settings = json!({ "attempts": 2, "status": ["503"], "budget": {} });
+    let (chain, script) = (chain(settings), Named(Script::of(&[Act::Answer(503)])));
+    let send = async |target: &str, count: usize| {
+        let before = script.0.attempts();
+        for _ in 0..count {
+            let request = request("GET", "h", target, &[]);
+            let exchange = Exchange::begin(Arc::clone(&request.connection));
+            assert_eq!(chain.run(request, &script, &exchange).await.status, 503);
+        }
+        script.0.attempts() - before - count
+    };
+    assert_eq!(send("/a", 100).await, 21);
+    assert_eq!(send("/b", 1).await, 1);
+    tokio::time::sleep(Span::from_secs(1)).await;
+    assert_eq!(send("/a", 100).await, 30);
+    tokio::time::sleep(Span::from_secs(3600)).await;
+    assert_eq!(send("/a", 4).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_like_a_504() {
+    let settings = json!({ "attempts": 3, "status": ["504"], "perTryTimeout": "500ms" });
+    let before = Instant::now();
+    let acts = [Act::Slow(60, 200), Act::Answer(200)];
+    assert_eq!(get(settings.clone(), &acts).await, (200, 2));
+    assert_eq!(before.elapsed(), Span::from_millis(500));
+    assert_eq!(get(settings, &[Act::Slow(60, 200)]).await, (504, 3));
+    let once = json!({ "attempts": 1, "perTryTimeout": "500ms" });
+    assert_eq!(get(once, &[Act::Slow(60, 200)]).await, (504, 1));
+    // Who knows whether the server has acted.
+    let unlisted = json!({ "attempts": 3, "perTryTimeout": "500ms" });
+    assert_eq!(get(unlisted, &[Act::Slow(60, 200)]).await, (504, 1));
+}
+
+#[test]
+fn own_settings_that_cannot_work_are_defects() {
+    for (settings, word) in [
+        (json!({ "attempts": 2, "nested": "never" }), "nested: `never`"),
+        (json!({ "attempts": 2, "budget": { "percent": -1 } }), "budget.percent"),
+        (json!({ "attempts": 2, "budget": { "minPerSecond": -1 } }), "budget.minPerSecond"),
+        (json!({ "attempts": 2, "budget": { "window": "10ms" } }), "budget.window"),
+        (json!({ "attempts": 2, "budget": { "percentage": 1 } }), "percentage"),
+    ] {
+        let error = compile::<Retry>(settings).err().unwrap();
+        assert!(error.0.contains(word), "{error}");
+    }
 }

@@ -49,6 +49,16 @@ impl<'a> Joined<'a> {
         entry.add(Kind::UdpService, &mut routing.udp.services, &from.udp.services);
         entry.add(Kind::TlsOptions, &mut routing.tls.options, &from.tls.options);
         entry.add(Kind::TlsStore, &mut routing.tls.stores, &from.tls.stores);
+        entry.add(Kind::MeshWorkload, &mut routing.mesh.workloads, &from.mesh.workloads);
+        entry.add(Kind::MeshService, &mut routing.mesh.services, &from.mesh.services);
+        entry.add(Kind::MeshNode, &mut routing.mesh.nodes, &from.mesh.nodes);
+        // What a policy would have refused must not pass because another one has its name.
+        for (name, policy) in &from.mesh.policies {
+            if let Some(known) = routing.mesh.policies.get_mut(name) {
+                known.broken |= known != policy;
+            }
+        }
+        entry.add(Kind::MeshPolicy, &mut routing.mesh.policies, &from.mesh.policies);
         for certificate in &from.tls.certificates {
             if !routing.tls.certificates.contains(certificate) {
                 routing.tls.certificates.push(certificate.clone());

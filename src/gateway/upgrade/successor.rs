@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
-use super::Sockets;
 use crate::cli::activation::{ACTIVATED, PREDECESSOR};
 use crate::cli::predecessor::{ERROR, READY};
 
@@ -23,20 +23,23 @@ pub(super) struct Successor {
 /// Longest word of a successor that counts.
 const LONGEST: u64 = 4096;
 
-/// Starts `program` with the arguments and environment of this process and all that `sockets` keeps.
-pub(super) fn start(program: &OsStr, sockets: &Sockets) -> Result<Successor, String> {
-    if let Some((name, _)) = sockets.kept.iter().find(|(name, _)| name.contains(':')) {
+/// Starts `program` with the arguments and environment of this process and `sockets`, of which systemd chose the addresses
+/// of those in `activated`.
+pub(super) fn start(
+    program: &OsStr,
+    sockets: Vec<(String, OwnedFd)>,
+    activated: &[String],
+) -> Result<Successor, String> {
+    if let Some((name, _)) = sockets.iter().find(|(name, _)| name.contains(':')) {
         return Err(format!("entry point `{name}`: a name with a colon cannot be handed over"));
     }
     let spawn = || -> io::Result<Successor> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let words = UnixStream::from_std(ours)?;
-        let mut mappings = Vec::with_capacity(sockets.kept.len());
-        for ((_, socket), child_fd) in sockets.kept.iter().zip(3..) {
-            mappings.push(FdMapping { parent_fd: socket.try_clone()?, child_fd });
-        }
-        let names: Vec<&str> = sockets.kept.iter().map(|(name, _)| name.as_str()).collect();
+        let (names, sockets): (Vec<String>, Vec<OwnedFd>) = sockets.into_iter().unzip();
+        let mapping = |(parent_fd, child_fd)| FdMapping { parent_fd, child_fd };
+        let mappings = sockets.into_iter().zip(3..).map(mapping).collect();
         let mut command = Command::new(program);
         command
             .args(std::env::args_os().skip(1))
@@ -44,8 +47,8 @@ pub(super) fn start(program: &OsStr, sockets: &Sockets) -> Result<Successor, Str
             .env("LISTEN_FDS", names.len().to_string())
             .env("LISTEN_FDNAMES", names.join(":"))
             .env(PREDECESSOR, std::process::id().to_string())
-            .env(ACTIVATED, sockets.activated.join(":"))
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
+            .env(ACTIVATED, activated.join(":"))
+            .stdin(Stdio::from(OwnedFd::from(theirs)));
         command.fd_mappings(mappings).map_err(io::Error::other)?;
         Ok(Successor { child: Some(command.spawn()?), words })
     };

@@ -14,6 +14,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_middlewares::message::{Body, BodyError, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 
 use super::{Guarded, Handler, Protocol, Session};
 use crate::http::activity::{Activity, Busy, Watched};
@@ -29,6 +30,7 @@ impl<H: Handler> Session<H> {
         self: &Arc<Self>,
         stream: Watched<S>,
         activity: Arc<Activity>,
+        spent: Option<&Arc<Notify>>,
     ) -> Connection<S, H>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -41,20 +43,31 @@ impl<H: Handler> Session<H> {
             .initial_stream_window_size(1 << 16)
             .initial_connection_window_size(1 << 20)
             .max_send_buf_size(64 * 1024);
-        let on = On { session: Arc::clone(self), activity };
+        let on = On { session: Arc::clone(self), activity, spent: spent.cloned() };
         builder.serve_connection(TokioIo::new(stream), on)
     }
 
-    /// Sends GOAWAY when the gateway drains; open streams finish.
-    pub(super) async fn drive_http2<S>(&self, guarded: Guarded<Connection<S, H>>)
-    where
+    /// Sends GOAWAY when the gateway drains or the connection is spent; open streams finish.
+    pub(super) async fn drive_http2<S>(
+        &self,
+        guarded: Guarded<Connection<S, H>>,
+        spent: Option<Arc<Notify>>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut guarded = std::pin::pin!(guarded);
         let mut drain = self.drain.clone();
+        let is_spent = async {
+            match spent {
+                // Boxed, so that connections without limits keep no room for it.
+                Some(spent) => Box::pin(spent.notified()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = guarded.as_mut() => return,
             () = drain.begun() => {}
+            () = is_spent => {}
         }
         guarded.as_mut().project().connection.graceful_shutdown();
         guarded.await;
@@ -83,6 +96,8 @@ impl<H: Handler> Session<H> {
 pub(super) struct On<H> {
     session: Arc<Session<H>>,
     activity: Arc<Activity>,
+    /// Told when the connection has had its requests or its time. Traefik: GOAWAY, after the same numbers as with HTTP/1.
+    spent: Option<Arc<Notify>>,
 }
 
 impl<H: Handler> Service<http::Request<Incoming>> for On<H> {
@@ -94,6 +109,11 @@ impl<H: Handler> Service<http::Request<Incoming>> for On<H> {
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         let session = Arc::clone(&self.session);
         let busy = self.activity.begin_request();
+        if let Some(spent) = &self.spent
+            && session.must_close()
+        {
+            spent.notify_one();
+        }
         let request = request.map(|incoming| {
             let ended = http_body::Body::is_end_stream(&incoming);
             if ended { Body::Empty } else { Body::Incoming(incoming) }

@@ -1,7 +1,9 @@
 //! `Seen`: a path as conditions see it, decoded, or not at all where servers could read it differently.
 
 use percent_encoding::percent_decode_str;
-use portcullis_middlewares::path::{EncodedCharacter, EncodedCharacters, find_encoded, is_plain_path};
+use portcullis_middlewares::path::{
+    EncodedCharacter, EncodedCharacters, find_encoded, is_plain_path,
+};
 use smallvec::SmallVec;
 
 use super::glob::is_unclear;
@@ -60,7 +62,9 @@ fn is_clear(path: &[u8]) -> bool {
 }
 
 fn unclear_if_escaped() -> EncodedCharacters {
-    use EncodedCharacter::{BackSlash, Hash, NullCharacter, Percent, QuestionMark, Semicolon, Slash};
+    use EncodedCharacter::{
+        BackSlash, Hash, NullCharacter, Percent, QuestionMark, Semicolon, Slash,
+    };
     [Slash, BackSlash, NullCharacter, Semicolon, Percent, QuestionMark, Hash].into_iter().collect()
 }
 
@@ -91,9 +95,28 @@ mod tests {
     #[test]
     fn what_servers_read_differently_is_not_read() {
         for path in [
-            "/a%2Fb", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00", "/a%3Bb", "/a%252e", "/a%3Fb", "/a%23",
-            "/a%", "/a%zz", "//a", "/a//b", "/a/../b", "/a/%2e%2e/b", "/a/.", "/a%0Ab", "*", "",
-            "a", "/a/..;x/b", "/;x/a",
+            "/a%2Fb",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a%00",
+            "/a%3Bb",
+            "/a%252e",
+            "/a%3Fb",
+            "/a%23",
+            "/a%",
+            "/a%zz",
+            "//a",
+            "/a//b",
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a/.",
+            "/a%0Ab",
+            "*",
+            "",
+            "a",
+            "/a/..;x/b",
+            "/;x/a",
         ] {
             assert_eq!(seen(path), None, "{path}");
         }
@@ -101,7 +124,10 @@ mod tests {
 
     #[test]
     fn parameters_are_read_both_ways() {
-        assert_eq!(seen("/a;v=1/b;/c"), Some(("/a;v=1/b;/c".to_owned(), Some("/a/b/c".to_owned()))));
+        assert_eq!(
+            seen("/a;v=1/b;/c"),
+            Some(("/a;v=1/b;/c".to_owned(), Some("/a/b/c".to_owned())))
+        );
         assert_eq!(seen("/a/;x"), Some(("/a/;x".to_owned(), Some("/a/".to_owned()))));
     }
 }

@@ -46,10 +46,13 @@ impl Source {
                 _ => Err(unknown(pattern)),
             };
         }
-        if let Some(account) = pattern.strip_prefix("sa/").filter(|it| !it.contains('/')) {
+        if let Some(account) =
+            pattern.strip_prefix("sa/").filter(|it| !it.is_empty() && !it.contains('/'))
+        {
             return of_path(trust_domain, &format!("/ns/*/sa/{account}"));
         }
-        let network = pattern.parse::<IpNet>().or_else(|_| pattern.parse::<IpAddr>().map(IpNet::from));
+        let network =
+            pattern.parse::<IpNet>().or_else(|_| pattern.parse::<IpAddr>().map(IpNet::from));
         network.map(Self::Address).map_err(|_| unknown(pattern))
     }
 
@@ -58,8 +61,7 @@ impl Source {
         match (self, asked.source) {
             (Self::Anyone, source) => source.is_some(),
             (Self::Identity { trust_domain, path }, Some(id)) => {
-                let (domain, own) = super::parts(id);
-                **trust_domain == *domain && path.fits(own.as_bytes())
+                **trust_domain == *id.trust_domain() && path.fits(id.path().as_bytes())
             }
             (Self::Address(network), None) => network.contains(&asked.source_ip.to_canonical()),
             (Self::Identity { .. }, None) | (Self::Address(_), Some(_)) => false,
@@ -76,11 +78,15 @@ fn unknown(pattern: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::policy::Destination;
+    use crate::tls::spiffe::Id;
 
     fn fits(pattern: &str, id: Option<&str>, ip: &str) -> bool {
         let source = Source::parse(pattern, "corp.example").unwrap();
-        let id = id.map(super::super::tests::id);
-        source.fits(&Asked { source: id.as_deref(), source_ip: ip.parse().unwrap(), port: 1, http: None })
+        let id = id.map(|id| Id::parse(id).unwrap());
+        let destination = &Destination { workload: "", namespace: "", account: "", services: &[] };
+        let source_ip = ip.parse().unwrap();
+        source.fits(&Asked { source: id.as_ref(), source_ip, destination, port: 1, http: None })
     }
 
     #[test]
@@ -122,9 +128,21 @@ mod tests {
     #[test]
     fn what_names_nobody_is_an_error() {
         for pattern in [
-            "", "shop", "ns/", "ns/shop/cart", "ns/shop/sa", "ns/shop/sa/a/b", "sa/", "sa/a/b",
-            "spiffe://", "spiffe://*/ns/a/sa/b", "spiffe://Corp/ns/a/sa/b", "spiffe://corp",
-            "10.0.0.0/33", "web.example", "ns/../sa/x",
+            "",
+            "shop",
+            "ns/",
+            "ns/shop/cart",
+            "ns/shop/sa",
+            "ns/shop/sa/a/b",
+            "sa/",
+            "sa/a/b",
+            "spiffe://",
+            "spiffe://*/ns/a/sa/b",
+            "spiffe://Corp/ns/a/sa/b",
+            "spiffe://corp",
+            "10.0.0.0/33",
+            "web.example",
+            "ns/../sa/x",
         ] {
             assert!(Source::parse(pattern, "corp.example").is_err(), "{pattern}");
         }

@@ -132,6 +132,12 @@ fields! {
         quoted(b, |b| line::display(b, line.record.exchange.connection.peer.port()))
     };
     ClientUsername: |b, line, _, _| put(b, line.facts.user.as_deref().unwrap_or("-"));
+    ConnectionID: |b, line, _, _| {
+        maybe(b, line.facts.mesh.as_ref().and_then(|call| call.connection.as_deref()))
+    };
+    DestinationIdentity: |b, line, _, _| {
+        maybe(b, line.facts.mesh.as_ref().map(|call| &*call.destination))
+    };
     DownstreamContentSize: |b, line, _, _| put(b, line.record.response_bytes);
     DownstreamStatus: |b, line, _, _| put(b, line.record.status.as_u16());
     Duration: |b, line, _, _| put(b, line.took.as_nanos() as u64);
@@ -163,6 +169,7 @@ fields! {
     };
     ServiceName: |b, line, _, _| maybe(b, line.facts.service.as_deref());
     ServiceURL: |b, line, _, _| maybe(b, line.facts.server.as_deref().map(without_userinfo));
+    SourceIdentity: |b, line, _, _| maybe(b, line.facts.mesh.as_ref().map(|call| &*call.source));
     StartLocal: |b, _, stamp, _| quoted(b, |b| stamp.local(b));
     StartUTC: |b, _, stamp, _| quoted(b, |b| stamp.utc(b));
     TLSCipher: |b, line, _, _| {

@@ -57,6 +57,32 @@ pub fn gauge(labels: &[Label<'_>], value: f64) -> Metric {
     metric
 }
 
+/// A family of histograms.
+pub fn histograms(name: &str, help: &str, samples: Vec<Metric>) -> MetricFamily {
+    family(name, help, MetricType::HISTOGRAM, samples)
+}
+
+/// One histogram: how many were at or below each bound, and how many there were in all with their sum.
+pub fn histogram(
+    labels: &[Label<'_>],
+    below: impl IntoIterator<Item = (f64, u64)>,
+    (count, sum): (u64, f64),
+) -> Metric {
+    let buckets = below.into_iter().map(|(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(count);
+    histogram.set_sample_sum(sum);
+    let mut metric = Metric::from_label(pairs(labels));
+    metric.set_histogram(histogram);
+    metric
+}
+
 /// Labels in alphabetical order.
 fn pairs(labels: &[Label<'_>]) -> Vec<LabelPair> {
     let mut labels = labels.to_vec();
@@ -149,18 +175,9 @@ impl Metrics {
         let mut below = 0;
         let buckets = self.settings.buckets.iter().zip(&cell.buckets).map(|(bound, count)| {
             below += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(below);
-            bucket
+            (*bound, below)
         });
-        let mut histogram = Histogram::default();
-        histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(cell.requests);
-        histogram.set_sample_sum(cell.nanoseconds as f64 / 1e9);
-        let mut metric = Metric::from_label(pairs(labels));
-        metric.set_histogram(histogram);
-        metric
+        histogram(labels, buckets, (cell.requests, cell.nanoseconds as f64 / 1e9))
     }
 
     /// The request counters with the values of header labels.

@@ -22,6 +22,10 @@ impl Build for Building<'_, '_> {
         &self.name
     }
 
+    fn owner(&self) -> &str {
+        self.owner
+    }
+
     fn middleware(&mut self, name: &str) -> Result<Vec<Step>, Defect> {
         let name = Name::qualify(name, self.name.provider());
         self.compiling.steps_below(self.owner, &name, &self.path)

@@ -164,15 +164,17 @@ impl Compiling<'_> {
         let transport = match found {
             Some(transport) => Arc::clone(transport),
             None => {
-                let (transport, problems) = Transport::compile(name.as_str(), &settings);
+                let (transport, problems) =
+                    Transport::compile(name.as_str(), &settings, self.context.spiffe.as_ref());
                 let error = problems.iter().find(|p| p.severity == Severity::Error);
                 let error = error.map(|problem| problem.message.clone());
                 for problem in problems {
                     self.add(problem);
                 }
-                Arc::new(transport.ok_or_else(|| {
+                let transport = transport.ok_or_else(|| {
                     format!("serversTransport `{name}` is broken: {}", error.unwrap_or_default())
-                })?)
+                })?;
+                Arc::new(transport.by(self.dialer(&settings.mesh_identity)?))
             }
         };
         self.kept.tcp.transports.insert(settings, Arc::clone(&transport));

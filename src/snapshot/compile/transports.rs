@@ -8,6 +8,7 @@ use portcullis_config::routing::http::ServersTransport;
 
 use super::Compiling;
 use crate::tls::client::ClientTls;
+use crate::upstream::dial::Dial;
 use crate::upstream::endpoint::{Address, Endpoint};
 use crate::upstream::transport::Transport;
 
@@ -46,7 +47,8 @@ impl Compiling<'_> {
         let transport = match found {
             Some(transport) => Arc::clone(transport),
             None => {
-                let (tls, problems) = ClientTls::compile(name.as_str(), settings);
+                let (tls, problems) =
+                    ClientTls::compile(name.as_str(), settings, self.context.spiffe.as_ref());
                 let error = problems.iter().find(|p| p.severity == Severity::Error);
                 let error = error.map(|problem| problem.message.clone());
                 for problem in problems {
@@ -55,11 +57,21 @@ impl Compiling<'_> {
                 let tls = tls.ok_or_else(|| {
                     format!("serversTransport `{name}` is broken: {}", error.unwrap_or_default())
                 })?;
-                Arc::new(Transport::new(settings, tls))
+                let dialer = self.dialer(&settings.mesh_identity)?;
+                Arc::new(Transport::new(settings, tls).by(dialer))
             }
         };
         self.kept.transports.insert(settings.clone(), Arc::clone(&transport));
         Ok(transport)
+    }
+
+    /// Whoever reaches servers as `identity`; nobody if that is empty.
+    pub(super) fn dialer(&self, identity: &str) -> Result<Option<Arc<dyn Dial>>, String> {
+        match &self.context.extension {
+            _ if identity.is_empty() => Ok(None),
+            Some(extension) => extension.dialer(identity).map(Some),
+            None => Err("this process has no part in a mesh".to_owned()),
+        }
     }
 
     /// The endpoint of `address` by a transport; the one of the snapshot before, if there is one.

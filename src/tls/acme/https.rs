@@ -35,27 +35,27 @@ const AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 
 /// Asks over HTTP/1.1.
 #[derive(Clone)]
-pub(super) struct Https {
+pub(in crate::tls) struct Https {
     tls: Arc<ClientConfig>,
     settings: Settings,
 }
 
 /// How [`Https`] asks.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(in crate::tls) struct Settings {
     /// For a whole exchange.
-    pub(super) whole: Duration,
+    pub(in crate::tls) whole: Duration,
     /// Until the head of the answer is there.
-    pub(super) head: Duration,
+    pub(in crate::tls) head: Duration,
     /// The name expected in certificates instead of the host's.
-    pub(super) server_name: Option<ServerName<'static>>,
+    pub(in crate::tls) server_name: Option<ServerName<'static>>,
     /// Whether `http:` will do.
-    pub(super) clear: Clear,
+    pub(in crate::tls) clear: Clear,
 }
 
 /// Whether requests may go in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clear {
+pub(in crate::tls) enum Clear {
     /// They may: the user gave the address.
     Allowed,
     /// They may not: an authority must be who it says it is.
@@ -64,7 +64,7 @@ pub(super) enum Clear {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HttpsError {
+pub(in crate::tls) enum HttpsError {
     #[error("`{0}` is no https address")]
     Address(String),
     #[error("no answer in time")]
@@ -79,7 +79,10 @@ pub(super) enum HttpsError {
 
 impl Https {
     /// Trusts `roots`.
-    pub(super) fn new(roots: Arc<RootCertStore>, settings: Settings) -> Result<Self, String> {
+    pub(in crate::tls) fn new(
+        roots: Arc<RootCertStore>,
+        settings: Settings,
+    ) -> Result<Self, String> {
         let provider = Arc::clone(crate::tls::provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -91,7 +94,7 @@ impl Https {
     }
 
     /// Sends `request` and reads the whole answer.
-    pub(super) async fn send(
+    pub(in crate::tls) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, HttpsError> {
@@ -177,7 +180,10 @@ fn without_query(uri: &Uri) -> String {
 }
 
 /// The authorities that vouch for the server: those in `files`, and the system's if there are none or `system` says so.
-pub(super) fn roots(files: &[String], system: System) -> Result<Arc<RootCertStore>, String> {
+pub(in crate::tls) fn roots(
+    files: &[String],
+    system: System,
+) -> Result<Arc<RootCertStore>, String> {
     if files.is_empty() {
         return Ok(Arc::clone(load_system_roots()));
     }
@@ -207,7 +213,7 @@ pub(super) fn roots(files: &[String], system: System) -> Result<Arc<RootCertStor
 
 /// Whether the system's authorities count beside given ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum System {
+pub(in crate::tls) enum System {
     /// They do.
     Too,
     /// They do not.
@@ -215,7 +221,7 @@ pub(super) enum System {
 }
 
 /// An error with its causes on one line.
-pub(super) fn in_full(error: &HttpsError) -> String {
+pub(in crate::tls) fn in_full(error: &HttpsError) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(inner) = cause {
         let inner_text = inner.to_string();
@@ -229,4 +235,4 @@ pub(super) fn in_full(error: &HttpsError) -> String {
 }
 
 /// What a future in a box is called where a foreign trait wants one.
-pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(in crate::tls) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;

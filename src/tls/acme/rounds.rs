@@ -24,6 +24,8 @@ use super::order::{self, Job, Outcome};
 use super::plan::{Holding, Plan, View};
 use super::renewal::{self, Clock};
 use super::storage::{Entry, StorageError};
+use crate::net::drain::Drain;
+use crate::net::stage::{Stage, Staged};
 use crate::net::task;
 use crate::tls::certificate::Certificate;
 use crate::tls::offered::Offered;
@@ -61,6 +63,15 @@ pub(super) struct Rounds {
     next: i64,
 }
 
+/// What rounds know of the life of the gateway.
+pub(super) struct Life {
+    pub(super) staged: Staged,
+    /// Keeps the gateway until the orders that run are over, once another process serves.
+    pub(super) drain: Drain,
+    /// Called when what is stored serves.
+    pub(super) read: Box<dyn FnOnce() + Send>,
+}
+
 /// A certificate that this resolver obtained.
 struct Held {
     entry: Entry,
@@ -94,14 +105,29 @@ impl Rounds {
         }
     }
 
-    /// Goes on until nobody can want anything any more.
-    pub(super) async fn run(mut self) {
+    /// Goes on until nobody can want anything any more, or another process serves and the last order here is over.
+    pub(super) async fn run(mut self, life: Life) {
+        let Life { mut staged, drain, read } = life;
+        let mut read = Some(read);
+        let mut held = None;
         loop {
             self.read_storage().await;
+            if let Some(read) = read.take() {
+                read();
+            }
+            let stage = staged.now();
+            if stage >= Stage::HandedOver && self.running.is_empty() || stage == Stage::Ends {
+                return;
+            }
             self.keep_what_is_not_kept().await;
-            self.ask_for_suggestions();
-            self.place_orders();
+            if stage == Stage::Serves {
+                self.ask_for_suggestions();
+                self.place_orders();
+            }
+            // From an order's beginning on: a gateway that begins to end does not wait for whoever might hold it.
+            held = (!self.running.is_empty()).then(|| held.take().unwrap_or_else(|| drain.hold()));
             tokio::select! {
+                _ = staged.changed() => self.next = 0,
                 changed = self.wanted.changed() => {
                     if changed.is_err() {
                         return;

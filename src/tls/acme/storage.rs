@@ -1,11 +1,13 @@
 //! Where accounts and certificates are kept, and what several instances that share the place agree on there.
 
 mod document;
+mod etcd;
 pub(super) mod file;
+mod kept;
 mod leases;
 #[cfg(feature = "redis")]
 mod redis;
-mod write;
+pub(super) mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -65,13 +67,17 @@ pub(super) trait Storage: Send + Sync + fmt::Debug {
     fn proof<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<String>>;
 }
 
-/// The storage that `address` names: a database of Redis (`redis://host:port/number`, `rediss://…`), or a file.
+/// The storage that `address` names: a database of Redis (`redis://host:port/number`, `rediss://…`), a cluster of etcd
+/// (`etcd://host:port,host:port/prefix`, `etcds://…`), or a file.
 pub(super) fn open(address: &str) -> Result<Arc<dyn Storage>, String> {
     match address.split_once("://") {
         Some(("redis" | "rediss", _)) => open_redis(address),
-        Some((other, _)) => {
-            Err(format!("`storage`: `{other}://` is not served; expected a path or `redis://`"))
+        Some(("etcd" | "etcds", _)) => {
+            etcd::EtcdStorage::new(address).map(|it| Arc::new(it) as Arc<dyn Storage>)
         }
+        Some((other, _)) => Err(format!(
+            "`storage`: `{other}://` is not served; expected a path, `redis://` or `etcd://`"
+        )),
         None => Ok(Arc::new(file::FileStorage::new(address))),
     }
 }

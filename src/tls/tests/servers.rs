@@ -52,7 +52,7 @@ fn trusting(authority: &Authority) -> ServersTransport {
 }
 
 fn compile(transport: &ServersTransport) -> ClientTls {
-    let (tls, problems) = ClientTls::compile("t@file", transport);
+    let (tls, problems) = ClientTls::compile("t@file", transport, None);
     tls.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
@@ -213,7 +213,7 @@ async fn a_server_without_tls_is_not_acceptable_and_not_a_matter_of_certificates
 #[test]
 fn unusable_transports_are_errors() {
     let error = |transport: &ServersTransport| {
-        let (tls, problems) = ClientTls::compile("t@file", transport);
+        let (tls, problems) = ClientTls::compile("t@file", transport, None);
         assert!(tls.is_none());
         let problem = problems.into_iter().next().unwrap();
         assert_eq!(problem.severity, Severity::Error);
@@ -221,7 +221,7 @@ fn unusable_transports_are_errors() {
     };
     let base = ServersTransport::default;
     let spiffe = Some(Spiffe::default());
-    assert!(error(&ServersTransport { spiffe, ..base() }).contains("spiffe is not served yet"));
+    assert!(error(&ServersTransport { spiffe, ..base() }).contains("spiffe.workloadAPIAddr"));
     let root_cas = vec![FileOrContent("/nowhere/ca.pem".into())];
     assert!(error(&ServersTransport { root_cas, ..base() }).contains("rootCAs `/nowhere/ca.pem`"));
     let max_version = "VersionTLS11".into();

@@ -1,10 +1,10 @@
 //! The power of two choices: of two at random, the one with less to do.
 
 /// Picks one of `count` choices: of two random usable ones that with the smaller `load`. Weights do not count.
-pub fn pick(
+pub fn pick<L: PartialOrd>(
     count: usize,
     usable: impl Fn(usize) -> bool,
-    load: impl Fn(usize) -> usize,
+    load: impl Fn(usize) -> L,
 ) -> Option<usize> {
     let up = (0..count).filter(|index| usable(*index)).count();
     let nth = |rank: usize| (0..count).filter(|index| usable(*index)).nth(rank);

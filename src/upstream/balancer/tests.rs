@@ -65,9 +65,12 @@ async fn no_server_is_a_503_that_retries_leave_alone() {
 #[test]
 fn a_wrong_strategy_or_url_is_an_error() {
     let error = compile(json!({ "strategy": "foo" }), None).unwrap_err();
-    assert_eq!(error, "strategy `foo`: expected wrr, p2c, hrw or leasttime");
+    assert!(
+        error.starts_with("strategy `foo`: expected wrr, p2c, hrw or leasttime, or"),
+        "{error}"
+    );
     assert!(compile(json!({ "servers": [{ "url": "1.2.3.4" }] }), None).is_err());
-    for strategy in ["", "wrr", "p2c", "hrw", "leasttime"] {
+    for strategy in ["", "wrr", "p2c", "hrw", "leasttime", "ewma", "leastRequest", "hash"] {
         assert!(compile(json!({ "strategy": strategy }), None).is_ok());
     }
 }
@@ -186,6 +189,86 @@ async fn the_base_path_and_the_host_are_those_of_the_url_if_wanted() {
     assert!(head.contains("\r\nhost: example.com\r\n"), "{head}");
 }
 
+#[tokio::test]
+async fn hash_leads_the_same_to_the_same_and_others_elsewhere() {
+    let servers = [TestServer::named("a").await, TestServer::named("b").await];
+    let urls = urls(&servers.each_ref());
+    let settings = |by: Value| json!({ "strategy": "hash", "hash": by, "servers": urls });
+    let said = |balancer: &Balancer, name: &'static str, value: String| {
+        let request = request("GET", "/", &[(name, &value)]);
+        balancer.pick(&request, Standing::is_up).unwrap()
+    };
+    let by_header = compile(settings(json!({ "header": "x-user" })), None).unwrap();
+    let by_cookie = compile(settings(json!({ "cookie": "user" })), Some(&by_header)).unwrap();
+    let tables =
+        [&by_header, &by_cookie].map(|it| format!("{:p}", it.hash.as_ref().unwrap().table()));
+    assert_eq!(tables[0], tables[1]);
+    let mut counts = [0; 2];
+    for user in 0..200 {
+        let index = said(&by_header, "x-user", user.to_string());
+        assert_eq!(said(&by_header, "x-user", user.to_string()), index);
+        assert_eq!(said(&by_cookie, "cookie", format!("a=1; user={user}")), index);
+        counts[index] += 1;
+    }
+    assert!(counts.iter().all(|count| *count > 60), "{counts:?}");
+    let by_client = compile(settings(json!({})), None).unwrap();
+    let first = by_client.pick(&request("GET", "/", &[]), Standing::is_up);
+    assert_eq!(by_header.pick(&request("GET", "/", &[]), Standing::is_up), first);
+    let both = compile(settings(json!({ "header": "a", "cookie": "b" })), None).unwrap_err();
+    assert!(both.contains("only one of"), "{both}");
+    assert!(compile(settings(json!({ "header": "a b" })), None).unwrap_err().contains("`a b`"));
+}
+
+#[tokio::test]
+async fn the_fewest_requests_for_the_weight_are_at_one_server_next() {
+    let (a, b) = (TestServer::named("a").await, TestServer::named("b").await);
+    let servers = json!([{ "url": a.url(), "weight": 3 }, { "url": b.url() }]);
+    let balancer =
+        compile(json!({ "strategy": "leastRequest", "servers": servers }), None).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(call(&balancer, request("GET", "/", &[])).await);
+    }
+    let busy: Vec<usize> = balancer.servers.iter().map(|it| it.standing.in_flight()).collect();
+    assert_eq!(busy, [6, 2]);
+}
+
+#[tokio::test]
+async fn a_server_that_fails_does_not_attract_requests_by_failing_quickly() {
+    let (a, bad) = (TestServer::named("a").await, TestServer::start(|_| status(500, "bad")).await);
+    let settings = json!({ "strategy": "ewma", "servers": urls(&[&a, &bad]) });
+    let spread = spread(&compile(settings, None).unwrap(), 20).await;
+    assert!(spread["a"] >= 19, "{spread:?}");
+}
+
+#[tokio::test]
+async fn an_ejected_server_is_tried_by_one_request_and_comes_back() {
+    let ill = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let seen = Arc::clone(&ill);
+    let a = TestServer::named("a").await;
+    let b = TestServer::start(move |_| {
+        if seen.load(std::sync::atomic::Ordering::SeqCst) { status(500, "bad") } else { ok("b") }
+    })
+    .await;
+    let ejection = json!({ "consecutiveFailures": 2, "baseTime": "1s", "jitter": 0 });
+    let settings = json!({
+        "passiveHealthCheck": { "ejection": ejection },
+        "servers": urls(&[&a, &b]),
+    });
+    let balancer = compile(settings, None).unwrap();
+    let before = spread(&balancer, 20).await;
+    assert_eq!(before, BTreeMap::from([("a".to_owned(), 18), ("bad".to_owned(), 2)]));
+    assert_eq!(balancer.server_up().iter().filter(|(_, up)| *up).count(), 1);
+    crate::upstream::testing::until(|| balancer.servers[1].standing.is_up()).await;
+    // Its time is over, and it is as ill as before: one request tries it.
+    let tried = spread(&balancer, 20).await;
+    assert_eq!(tried["bad"], 1);
+    ill.store(false, std::sync::atomic::Ordering::SeqCst);
+    crate::upstream::testing::until(|| balancer.servers[1].standing.is_up()).await;
+    assert_eq!(spread(&balancer, 20).await["b"], 10);
+    assert_eq!(balancer.server_up().iter().filter(|(_, up)| *up).count(), 2);
+}
+
 #[test]
 fn workers_share_one_position() {
     let servers: Value = (0..4).map(|n| json!({ "url": format!("http://127.0.0.{n}") })).collect();
@@ -195,7 +278,7 @@ fn workers_share_one_position() {
         let mut counts = [0_usize; 4];
         let request = request("GET", "/", &[]);
         for _ in 0..1000 {
-            counts[balancer.pick(&request).unwrap()] += 1;
+            counts[balancer.pick(&request, Standing::is_up).unwrap()] += 1;
         }
         counts
     };

@@ -88,8 +88,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn passive(attempts: i64, back: Back) -> Passive {
-        let failure_window = units::Duration::seconds(10);
-        Passive::new(&PassiveHealthCheck { failure_window, max_failed_attempts: attempts }, back)
+        let settings = PassiveHealthCheck {
+            failure_window: units::Duration::seconds(10),
+            max_failed_attempts: attempts,
+            ejection: None,
+        };
+        Passive::new(&settings, back)
     }
 
     fn answer(status: u16) -> Response {

@@ -37,6 +37,8 @@ pub(crate) fn run(data: &[u8]) {
         default_tcp_transport: Default::default(),
         tls: Configurations::new().expect("configurations need no more than random numbers"),
         conflicts: Conflicts::FallBack,
+        spiffe: None,
+        extension: None,
     };
     let (first, _) = compile(&configuration, None, &context);
     let (second, _) = compile(&configuration, Some(&first), &context);

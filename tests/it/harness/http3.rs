@@ -23,6 +23,8 @@ pub(crate) struct Secure {
     roots: RootCertStore,
     identity: (CertificateDer<'static>, Vec<u8>),
     routes: String,
+    /// The certificate files: a process that takes over reads them, too.
+    _files: tempfile::TempDir,
 }
 
 /// HTTP/3 on the entry point `secure`.
@@ -43,8 +45,8 @@ impl Secure {
     pub(crate) fn before(workers: usize, install: &str, service: &str) -> Self {
         let names = ["open.example", "strict.example", "old.example"].map(str::to_owned);
         let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let folder = tempfile::tempdir().unwrap().keep();
-        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
         std::fs::write(&cert, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let router = |name: &str, options: &str| {
@@ -65,11 +67,10 @@ impl Secure {
         let install = format!("{HTTP3}{install}");
         let all = format!("{routes}{service}");
         let gateway = Gateway::on_workers(workers, &install, &all);
-        std::fs::remove_dir_all(folder).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let identity = (made.cert.der().clone(), made.signing_key.serialize_der());
-        Self { gateway, roots, identity, routes }
+        Self { gateway, roots, identity, routes, _files: folder }
     }
 
     /// Sends everything to other servers.

@@ -89,6 +89,20 @@ async fn a_client_that_moves_stays_connected() {
 }
 
 #[tokio::test]
+async fn a_client_that_moves_stays_connected_whatever_worker_its_packets_come_to() {
+    let server = Server::saying("hello");
+    let secure = Secure::with(4, "", &[server.address]);
+    let (endpoint, mut client) = secure.moving_client("open.example").await;
+    for last in 3..15 {
+        assert_eq!(client.get("/").await.unwrap().body, b"hello");
+        let elsewhere =
+            std::net::UdpSocket::bind(std::net::SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+        endpoint.rebind(elsewhere).unwrap();
+    }
+    assert_eq!(client.get("/").await.unwrap().body, b"hello");
+}
+
+#[tokio::test]
 async fn every_worker_serves() {
     let server = Server::saying("hello");
     let secure = Secure::with(3, "", &[server.address]);

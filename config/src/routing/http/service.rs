@@ -1,9 +1,12 @@
 //! HTTP services: load balancers over servers and the composites over services.
 
-use indexmap::IndexMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::health::{HealthCheck, PassiveHealthCheck};
 use super::{is_false, is_zero};
+use crate::routing::mesh::Tunnel;
 use crate::units::Duration;
 
 /// Answers requests: exactly one of the kinds.
@@ -52,8 +55,13 @@ pub struct LoadBalancer {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<Server>,
     /// How a server is chosen: `wrr` (by weight, the default), `p2c` (the less busy of two at
-    /// random), `hrw` (by the client's address) or `leasttime` (by response time).
+    /// random), `hrw` (by the client's address) or `leasttime` (by response time). Portcullis's own are
+    /// `ewma` (of two at random the one that is quicker for what it has to do), `leastRequest` (the one
+    /// with the fewest requests for its weight) and `hash` (by what `hash` says).
     pub strategy: String,
+    /// With the strategy `hash`: what leads to a server, always to the same one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<HashBy>,
     /// Probes servers and leaves out those that fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
@@ -75,6 +83,7 @@ impl Default for LoadBalancer {
             sticky: None,
             servers: Vec::new(),
             strategy: "wrr".to_owned(),
+            hash: None,
             health_check: None,
             passive_health_check: None,
             pass_host_header: true,
@@ -82,6 +91,19 @@ impl Default for LoadBalancer {
             servers_transport: String::new(),
         }
     }
+}
+
+/// What leads to a server: a header, a cookie, or with neither (or where a request lacks it) the address of
+/// the client. Servers that come, go or fail move few of the others' requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HashBy {
+    /// The name of a header.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub header: String,
+    /// The name of a cookie.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cookie: String,
 }
 
 /// When response bytes are flushed. Portcullis always flushes at once; the setting is accepted.
@@ -117,6 +139,9 @@ pub struct Server {
     /// Labels only: the scheme of the container.
     #[serde(skip_serializing)]
     pub scheme: String,
+    /// How the mesh reaches it; never configured.
+    #[serde(skip)]
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 /// Keeps each client at one server, or at one child of a weighted service.
@@ -166,81 +191,6 @@ impl Default for Cookie {
             path: "/".to_owned(),
             domain: String::new(),
         }
-    }
-}
-
-/// Probes each server in turn. Until the first probe, one interval after the start, servers count as healthy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HealthCheck {
-    /// The scheme of the probe. Without one that of the server.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub scheme: String,
-    /// `http` (the default) or `grpc`, which asks the standard gRPC health service.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub mode: String,
-    /// Path and query of the probe, resolved against the server's URL.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub path: String,
-    /// The method of the probe, GET by default.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub method: String,
-    /// The expected code; 0 expects any from 200 to 399.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub status: i64,
-    /// The port of the probe. Without one that of the server.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub port: i64,
-    /// How often a healthy server is probed, 30 s by default.
-    pub interval: Duration,
-    /// How often an unhealthy server is probed; `interval` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unhealthy_interval: Option<Duration>,
-    /// How long a probe may take, 5 s by default.
-    pub timeout: Duration,
-    /// The `Host` header of the probe.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub hostname: String,
-    /// Whether redirects are followed; they are by default.
-    pub follow_redirects: bool,
-    /// Headers of the probe.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub headers: IndexMap<String, String>,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self {
-            scheme: String::new(),
-            mode: "http".to_owned(),
-            path: String::new(),
-            method: String::new(),
-            status: 0,
-            port: 0,
-            interval: Duration::seconds(30),
-            unhealthy_interval: None,
-            timeout: Duration::seconds(5),
-            hostname: String::new(),
-            follow_redirects: true,
-            headers: IndexMap::new(),
-        }
-    }
-}
-
-/// A server that fails too often is left out for a while. An answer from 500 up is a failure, as is
-/// none at all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PassiveHealthCheck {
-    /// The window in which failures count together, and the while; 10 s by default.
-    pub failure_window: Duration,
-    /// How many failures take a server out, 1 by default.
-    pub max_failed_attempts: i64,
-}
-
-impl Default for PassiveHealthCheck {
-    fn default() -> Self {
-        Self { failure_window: Duration::seconds(10), max_failed_attempts: 1 }
     }
 }
 

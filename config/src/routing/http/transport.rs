@@ -55,6 +55,9 @@ pub struct ServersTransport {
     /// The SPIFFE identities that the server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe: Option<Spiffe>,
+    /// The SPIFFE id as which the mesh reaches servers; never configured. Empty = directly.
+    #[serde(skip)]
+    pub mesh_identity: String,
 }
 
 /// Time limits towards servers.

@@ -54,6 +54,65 @@ tls:
 }
 
 #[test]
+fn the_mesh_is_typed() {
+    let (routing, problems) = yaml(
+        "
+mesh:
+  nodes: {n2: {address: '10.77.0.12:15008'}}
+  workloads:
+    web-1: {account: web, node: n2, address: 10.77.2.2, ports: [{port: 80, targetPort: 8080, protocol: http}]}
+  services:
+    web.default: {workloads: [web-1], loadBalancer: {strategy: p2c}, middlewares: {client: [retry], server: [limit]}}
+  policies: {p: {target: {service: web.default}, action: allow, from: ['ns/shop/sa/*']}}
+",
+    );
+    assert_eq!(shown(&problems), Vec::<String>::new());
+    let mesh = &routing.mesh;
+    assert_eq!(mesh.nodes["n2"].address, "10.77.0.12:15008");
+    let workload = &mesh.workloads["web-1"];
+    assert_eq!((&*workload.namespace, workload.ports[0].target()), ("default", 8080));
+    assert_eq!(workload.ports[0].protocol, mesh::Protocol::Http);
+    let service = &mesh.services["web.default"];
+    assert_eq!(service.load_balancer.as_ref().unwrap().strategy, "p2c");
+    assert_eq!(service.middlewares.server, ["limit"]);
+    assert!(!mesh.policies["p"].broken);
+}
+
+#[test]
+fn what_does_not_fit_in_the_mesh_is_named_and_no_policy_is_lost() {
+    let (routing, problems) = yaml(
+        "
+mesh:
+  workloads:
+    a: {acount: web}
+    b: {account: web, ports: [{port: 99999}]}
+    c: {ports: [{port: 80, protocol: htp}]}
+  policies: {p: {target: {service: web.default}, form: ['ns/shop/sa/*']}}
+  service: {}
+",
+    );
+    let shown = shown(&problems);
+    assert!(
+        shown[1].contains("mesh workload `a`: unknown field `acount`; did you mean `account`?"),
+        "{shown:?}"
+    );
+    assert!(shown[1].starts_with("r.yml:4:"), "{shown:?}");
+    assert!(shown[2].contains("expected an integer from 0 to 65535, found `99999`"), "{shown:?}");
+    assert!(shown[3].contains("`htp`"), "{shown:?}");
+    assert!(
+        shown[4].contains("mesh policy `p`: unknown field `form`; did you mean `from`?"),
+        "{shown:?}"
+    );
+    assert!(
+        shown[0].contains("unknown field `mesh.service`; did you mean `services`?"),
+        "{shown:?}"
+    );
+    assert!(routing.mesh.workloads.is_empty());
+    let policy = &routing.mesh.policies["p"];
+    assert!(policy.broken && policy.target.service == "web.default");
+}
+
+#[test]
 fn one_bad_object_costs_only_itself() {
     let (routing, problems) = yaml(
         "

@@ -27,8 +27,10 @@ fn snapshot(yaml: &str, previous: Option<&Snapshot>) -> Snapshot {
         udp_entry_points: vec!["dns".into(), "ntp".into()],
         default_transport: Default::default(),
         default_tcp_transport: Default::default(),
+        spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::FallBack,
+        extension: None,
     };
     compile(&configuration, previous, &context).0
 }

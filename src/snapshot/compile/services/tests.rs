@@ -19,8 +19,10 @@ fn context() -> Context {
         udp_entry_points: Vec::new(),
         default_transport: ServersTransport::default(),
         default_tcp_transport: Default::default(),
+        spiffe: None,
         tls: Configurations::new().unwrap(),
         conflicts: Conflicts::Refuse,
+        extension: None,
     }
 }
 

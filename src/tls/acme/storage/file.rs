@@ -87,6 +87,8 @@ impl Inner {
 
     fn change(&self, change: impl FnOnce(&mut Document)) -> Result<(), StorageError> {
         let _writing = self.writing.lock();
+        // Others read the whole, change it and write it as well.
+        let _shared = self.alone(self.shared.hold().map(Some), None);
         let mut document = self.read()?;
         change(&mut document);
         write::replace(&self.path, &document.text()).map_err(|error| StorageError::Write {

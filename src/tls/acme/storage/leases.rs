@@ -86,9 +86,10 @@ impl Shared {
         content.proofs.remove(key).filter(|proof| proof.until > now()).map(|proof| proof.value)
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Content) -> R) -> io::Result<R> {
+    /// Keeps everybody else from a change, of this file and of the one that it belongs to, until the file is dropped.
+    pub(super) fn hold(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        let mut file = options
+        let file = options
             .read(true)
             .write(true)
             .create(true)
@@ -96,6 +97,11 @@ impl Shared {
             .mode(0o600)
             .open(&self.0)?;
         lock(&file)?;
+        Ok(file)
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Content) -> R) -> io::Result<R> {
+        let mut file = self.hold()?;
         let mut text = Vec::new();
         (&file).take(LARGEST).read_to_end(&mut text)?;
         // What a dead instance left half written counts as nothing: leases lapse, proofs fail and are tried again.

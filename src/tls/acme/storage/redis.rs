@@ -16,14 +16,12 @@ use portcullis_config::units::Secret;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo};
 use rustls_pki_types::ServerName;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
-use super::super::names::Names;
-use super::{Entry, Storage, StorageError, Stored};
+use super::{Entry, Storage, StorageError, Stored, kept};
 use crate::net::task;
 use crate::tls::client::load_system_roots;
 
@@ -62,13 +60,6 @@ enum Encryption {
     Tls,
     /// `redis:`.
     None,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    names: Vec<String>,
-    certificate: String,
-    key: String,
 }
 
 impl RedisStorage {
@@ -214,18 +205,7 @@ impl Storage for RedisStorage {
             account.arg(format!("{PREFIX}{resolver}/account"));
             let account: Option<String> =
                 self.ask(&account).await.map_err(|it| self.read_error(it))?;
-            let mut certificates = Vec::new();
-            for text in all {
-                let kept = serde_json::from_str::<Kept>(&text).ok();
-                let entry = kept.and_then(|Kept { names, certificate, key }| {
-                    let names = Names::new(names)?;
-                    Some(Entry { names, chain: certificate, key: Secret(key) })
-                });
-                match entry {
-                    Some(entry) => certificates.push(entry),
-                    None => tracing::warn!(resolver, "a certificate in Redis is not understood"),
-                }
-            }
+            let certificates = kept::read(resolver, all.iter().map(String::as_str));
             Ok(Stored { certificates, account: account.map(Secret) })
         }
         .boxed()
@@ -237,13 +217,7 @@ impl Storage for RedisStorage {
         entry: &'a Entry,
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         async move {
-            let kept = Kept {
-                names: entry.names.iter().map(str::to_owned).collect(),
-                certificate: entry.chain.clone(),
-                key: entry.key.0.clone(),
-            };
-            let text =
-                serde_json::to_string(&kept).map_err(|it| self.write_error(it.to_string()))?;
+            let text = kept::write(entry).map_err(|reason| self.write_error(reason))?;
             let mut command = redis::cmd("HSET");
             command.arg(format!("{PREFIX}{resolver}/certificates"));
             self.put(command.arg(entry.names.key()).arg(text)).await

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const MODE: u32 = 0o600;
 
 /// Replaces the content of `path`, which need not exist.
-pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // A link stays one; what it names is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match by_rename(&path, text) {

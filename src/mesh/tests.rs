@@ -1,0 +1,6 @@
+//! Nodes in one process, over real sockets.
+
+mod calls;
+mod lab;
+mod refusals;
+mod streams;
