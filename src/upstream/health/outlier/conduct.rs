@@ -17,7 +17,7 @@ pub(super) const ANSWERS: usize = 0;
 pub(super) const FAILURES: usize = 1;
 const SLOTS: u32 = 10;
 
-/// What counts for the ejection of one server. Times are those of [`now`].
+/// What counts for the ejection of one server. Times are those of the gateway's own clock, in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Conduct {
     /// Failures since the last success.
