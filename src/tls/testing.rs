@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use portcullis_config::routing::tls::{self, Tls};
 use portcullis_config::units::FileOrContent;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, SigningKey as _,
+};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,6 +61,11 @@ impl Authority {
         Issued { pem: certificate.pem(), der: certificate.der().clone(), key }
     }
 
+    /// A signature of the authority itself.
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.issuer.key().sign(message).unwrap()
+    }
+
     pub(super) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
@@ -103,6 +110,10 @@ impl Issued {
 
     pub(super) fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.key.sign(message).unwrap()
     }
 
     pub(super) fn key_pem(&self) -> FileOrContent {

@@ -6,7 +6,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::certificate::Certificate;
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
-use x509_cert::der::{self, Decode as _, Encode as _, Reader as _, SliceReader};
+use x509_cert::der::{self, Decode as _, Encode as _, Reader as _, SliceReader, Tag};
 use x509_ocsp::{
     BasicOcspResponse, CertId, CertStatus, OcspGeneralizedTime, OcspResponse, OcspResponseStatus,
     SingleResponse,
@@ -167,7 +167,9 @@ impl<'a> Signed<'a> {
         let mut reader = SliceReader::new(AnyRef::from_der(bytes)?.value())?;
         let message = reader.tlv_bytes()?;
         let algorithm = AnyRef::decode(&mut reader)?.value();
-        Ok(Self { message, algorithm, signature: basic.signature.raw_bytes() })
+        let whole = basic.signature.as_bytes();
+        let signature = whole.ok_or_else(|| Tag::BitString.value_error())?;
+        Ok(Self { message, algorithm, signature })
     }
 
     fn is_by(&self, signer: &CertificateDer<'_>) -> Result<(), webpki::Error> {
@@ -190,3 +192,6 @@ impl<'a> Signed<'a> {
 fn algorithms() -> &'static [&'static dyn rustls_pki_types::SignatureVerificationAlgorithm] {
     crate::tls::provider().signature_verification_algorithms.all
 }
+
+#[cfg(test)]
+mod tests;

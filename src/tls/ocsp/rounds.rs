@@ -207,11 +207,13 @@ impl Entry {
     /// Takes an answer, unless an older one comes out of somebody's cache.
     fn accept(&mut self, answer: Answer) {
         let names = self.names();
+        let again = std::mem::take(&mut self.failures) > 0;
+        self.error = None;
         if self.answer.as_ref().is_some_and(|held| held.begins > answer.begins) {
             return tracing::debug!(names, "the OCSP answer is older than the last one");
         }
         match &answer.verdict {
-            Verdict::Good if self.failures > 0 => {
+            Verdict::Good if again => {
                 tracing::info!(names, "there is an OCSP answer for the certificate again");
             }
             Verdict::Good => tracing::debug!(names, "got an OCSP answer for the certificate"),
@@ -224,8 +226,6 @@ impl Entry {
                 );
             }
         }
-        self.failures = 0;
-        self.error = None;
         self.answer = Some(answer);
         self.staple();
     }
